@@ -1,0 +1,196 @@
+"""The nouns that the rest of the house speaks: frozen values without I/O, clock or logging."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from trialsync.errors import BadNctId
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+Json: TypeAlias = Any
+"""A value as the registry's JSON holds it: str, int, float, bool, list, dict, or None for absent."""
+
+Study: TypeAlias = dict[str, Any]
+"""One record of the registry, in the registry's own JSON."""
+
+_NCT_ID = re.compile(r"NCT0*[1-9]\d{0,7}", re.IGNORECASE | re.ASCII)
+
+
+class Kind(StrEnum):
+    """What happened to the thing at a path."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+class Tier(StrEnum):
+    """How much a field matters to a reader."""
+
+    HEADLINE = "headline"
+    DETAIL = "detail"
+    HOUSEKEEPING = "housekeeping"
+
+
+class By(StrEnum):
+    """Who made a change."""
+
+    SPONSOR = "sponsor"
+    REGISTRY = "registry"
+
+
+class Origin(StrEnum):
+    """How a version reached us."""
+
+    POLL = "poll"
+    IMPORT = "import"
+    HISTORY = "history"
+
+
+class Presence(StrEnum):
+    """What the registry last said of the study as a whole."""
+
+    LISTED = "listed"
+    REMOVED = "removed"
+    MERGED = "merged"
+    WITHHELD = "withheld"
+
+
+class Ended(StrEnum):
+    """How a poll ended."""
+
+    COMPLETE = "complete"
+    NOTHING_NEW = "nothing-new"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between two consecutive versions of a study.
+
+    ``before`` and ``after`` are the registry's values, untouched; ``None`` means absent. ``by`` is ``None`` in a baseline.
+    """
+
+    field: str
+    item: str | None
+    attribute: str | None
+    kind: Kind
+    before: Json
+    after: Json
+    tier: Tier
+    by: By | None
+
+    @property
+    def path(self) -> str:
+        """Return ``field``, ``field.item``, ``field.attribute`` or ``field.item.attribute``, for reading."""
+        return ".".join(part for part in (self.field, self.item, self.attribute) if part is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedChange:
+    """One row of the change log: the columns of the view ``change_log``, and of a change in JSON, in their order.
+
+    Dates (``date``, ``not_before``, ``load``, ``posted``) are ISO days as text; ``seen`` is a UTC instant, milliseconds, ending in ``Z``.
+    """
+
+    id: int
+    ref: str
+    nct_id: str
+    title: str | None
+    sponsor: str | None
+    version: int
+    registry_version: int | None
+    date: str
+    not_before: str | None
+    load: str
+    posted: str | None
+    seen: str
+    path: str
+    field: str
+    item: str | None
+    attribute: str | None
+    kind: Kind
+    tier: Tier
+    before: Json
+    after: Json
+    baseline: bool
+    by: By | None
+    origin: Origin
+    facts: list[dict[str, Json]]
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One distinct content of a study, numbered from 1 by date. Days are ISO text, ``seen`` a UTC instant ending in ``Z``."""
+
+    nct_id: str
+    number: int
+    registry_version: int | None
+    date: str
+    not_before: str | None
+    load: str
+    posted: str | None
+    seen: str
+    origin: Origin
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A named query that we follow: the API's own parameters, or NCT numbers, or the whole registry; just one of the three.
+
+    ``query`` maps the API's parameter names (``query.cond``, ``filter.overallStatus``, ``aggFilters`` …) to their values; several values of
+    one mean any of them.
+    """
+
+    name: str
+    query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    nct_ids: tuple[str, ...] = ()
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One pass of one watch, or one import: what was covered, and how it ended. Instants are UTC and end in ``Z``."""
+
+    id: int
+    watch: str | None
+    origin: Origin
+    load: str | None
+    data_timestamp: str | None
+    started: str
+    finished: str | None
+    ended: Ended | None
+    studies: int = 0
+    new: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    changes: int = 0
+    requests: int = 0
+    message: str | None = None
+
+
+def nct_id(text: str) -> str:
+    """Return the NCT number in its one spelling, ``NCT`` and eight digits.
+
+    The registry takes lower case and missing or extra leading zeros (the specification's pattern ``[Nn][Cc][Tt]0*[1-9]\\d{0,7}``), so this
+    does too. Raises BadNctId for anything else.
+    """
+    stripped = text.strip()
+    if not _NCT_ID.fullmatch(stripped):
+        raise BadNctId(text)
+    return f"NCT{int(stripped[3:]):08d}"
+
+
+def instant(moment: datetime) -> str:
+    """Return an aware UTC datetime as ``2026-05-12T07:17:09.285Z``: milliseconds, always ``Z``."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,1 @@
+"""A stand-in for the ClinicalTrials.gov v2 API, replaying dated loads."""

@@ -1,0 +1,1 @@
+"""One SQLite file: versions, the change log, watches and polls."""

@@ -1,0 +1,1 @@
+"""The use cases: the order of calls, and nothing else."""
