@@ -180,9 +180,9 @@ class Poll:
 
 
 def nct_id(text: str) -> str:
-    """Return the NCT number in its one spelling, ``NCT`` and eight digits.
+    r"""Return the NCT number in its one spelling, ``NCT`` and eight digits.
 
-    The registry takes lower case and missing or extra leading zeros (the specification's pattern ``[Nn][Cc][Tt]0*[1-9]\\d{0,7}``), so this
+    The registry takes lower case and missing or extra leading zeros (the specification's pattern ``[Nn][Cc][Tt]0*[1-9]\d{0,7}``), so this
     does too. Raises BadNctId for anything else.
     """
     stripped = text.strip()
