@@ -1,0 +1,141 @@
+"""Make the dictionary that studies are compressed with, from studies in JSON lines.
+
+    python tests/benchmarks/train_dictionary.py ../shared/registry/studies.jsonl.xz trialsync/store/studies-1.zdict \
+        --without ../shared/registry/loads.jsonl.xz
+
+A dictionary holds fragments of what it was trained on, and ships with the package. So it is trained on the records' structure and on what
+many of them share, never on what one of them says: a number, or a string of up to 60 characters, is kept where at least five studies have
+it; of longer strings only runs of three words and more that at least ten studies have (stock phrases); whatever stands below a contact or
+an official, e-mail addresses and numbers of studies are cut out. ``--whole`` trains on the records as they are, to see what that caution
+costs (do not ship it). ``--without`` leaves out the studies of another file, so that a ratio measured on that file is an honest one.
+
+A dictionary that stores were written with is never made again in place: give a new one a new number, and the codec a new format byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import lzma
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BYTES = 112_640
+SHORT = 60
+STUDIES_WITH_STRING = 5
+STUDIES_WITH_PHRASE = 10
+WORDS = 3
+PERSONAL = frozenset({"centralContacts", "contacts", "overallOfficials", "pointOfContact", "responsibleParty"})
+IDENTIFYING = re.compile(r"@|NCT\d|\d{3}[-. )]+\d{3}")
+
+
+def records(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the studies of a JSON lines file, bare or under ``study``, compressed by its suffix or not."""
+    openers: dict[str, Callable[[Path], Any]] = {".xz": lzma.open, ".gz": gzip.open}
+    with openers.get(path.suffix, lambda plain: plain.open("rb"))(path) as lines:
+        for line in lines:
+            record = orjson.loads(line)
+            yield record.get("study", record)
+
+
+def plain(value: Any) -> Iterator[str | float]:
+    """Yield every string and number of a record, those about persons left out."""
+    if isinstance(value, str | int | float):
+        yield value
+    elif isinstance(value, list):
+        for part in value:
+            yield from plain(part)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            if name not in PERSONAL:
+                yield from plain(part)
+
+
+def phrases(text: str) -> Iterator[tuple[str, ...]]:
+    """Yield every run of words of a long string."""
+    words = text.split(" ")
+    for start in range(len(words) - WORDS + 1):
+        yield tuple(words[start : start + WORDS])
+
+
+def emptied(value: Any, keep: Callable[[str | float], str | float]) -> Any:
+    """Return a record whose strings are what ``keep`` leaves of them, and nothing below a person."""
+    if isinstance(value, str | int | float):
+        return keep(value)
+    if isinstance(value, list):
+        return [emptied(part, keep) for part in value]
+    if isinstance(value, dict):
+        return {name: emptied(part, (lambda _: "") if name in PERSONAL else keep) for name, part in value.items()}
+    return value
+
+
+def shared(studies: list[dict[str, Any]]) -> Callable[[str | float], str | float]:
+    """Return what leaves of a string or number only what many of these studies have."""
+    short: Counter[str | float] = Counter()
+    runs: Counter[tuple[str, ...]] = Counter()
+    for study in studies:
+        found = set(plain(study))
+        short.update(found)
+        runs.update({run for text in found if isinstance(text, str) and len(text) > SHORT for run in phrases(text)})
+
+    def keep(text: str | float) -> str | float:
+        if not isinstance(text, str):
+            return text if isinstance(text, bool) or short[text] >= STUDIES_WITH_STRING else 0
+        if IDENTIFYING.search(text) and len(text) <= SHORT:
+            return ""
+        if len(text) <= SHORT:
+            return text if short[text] >= STUDIES_WITH_STRING else ""
+        words = text.split(" ")
+        kept = [False] * len(words)
+        for start, run in enumerate(phrases(text)):
+            if runs[run] >= STUDIES_WITH_PHRASE and not any(IDENTIFYING.search(word) for word in run):
+                kept[start : start + WORDS] = [True] * WORDS
+        return " ".join(word for word, is_kept in zip(words, kept, strict=True) if is_kept)
+
+    return keep
+
+
+def ratio(dictionary: zstd.ZstdDict, studies: list[bytes], level: int) -> float:
+    """Return compressed bytes by bytes."""
+    compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.compression_level: level}, zstd_dict=dictionary.as_digested_dict)
+    return sum(len(compressor.compress(text, compressor.FLUSH_FRAME)) for text in studies) / sum(map(len, studies))
+
+
+def main() -> None:
+    """Train, write, and print the ratios."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--without", type=Path)
+    parser.add_argument("--whole", action="store_true")
+    options = parser.parse_args()
+    left_out = list(records(options.without)) if options.without else []
+    numbers = {study["protocolSection"]["identificationModule"]["nctId"] for study in left_out}
+    studies = [study for study in records(options.source) if study["protocolSection"]["identificationModule"]["nctId"] not in numbers]
+    samples = [orjson.dumps(study) for study in studies]
+    if not options.whole:
+        keep = shared(studies)
+        samples = [orjson.dumps(emptied(study, keep)) for study in studies]
+    dictionary = zstd.train_dict(samples, BYTES)
+    options.target.write_bytes(dictionary.dict_content)
+    sys.stdout.write(f"{options.target}: {len(dictionary.dict_content):,} bytes, from {len(samples):,} studies\n")
+    measured = [orjson.dumps(study) for study in left_out] or samples
+    for level in (3, 7, 9, 12, 19):
+        sys.stdout.write(f"  level {level:2}: {ratio(dictionary, measured, level):.4f} of the JSON's bytes\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""A study to bytes and back: JSON text, compressed by zstd with a dictionary trained on studies.
+
+Every blob names its own format in its first byte, so that a later trialsync can write another and still read these:
+
+    1   zstd, with the dictionary ``studies-1.zdict``
+    2   zstd, with the content of the study's next version as its prefix: what is written is the difference
+
+``tests/benchmarks/train_dictionary.py`` made the dictionary; it is never edited, since every blob of format 1 needs it byte for byte. The
+JSON text keeps the registry's order of names and every value exactly.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from trialsync.errors import RecordError
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import CompressionParameter, ZstdCompressor, ZstdDecompressor, ZstdDict, ZstdError
+else:
+    from backports.zstd import CompressionParameter, ZstdCompressor, ZstdDecompressor, ZstdDict, ZstdError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trialsync.model import Study
+
+WHOLE: Final = 1
+DIFFERENCE: Final = 2
+KEYFRAME: Final = 32
+"""Every version whose number this divides stays whole, so that one bad blob, or a long history, costs at most this many."""
+
+_LEVEL: Final = 7
+_LARGEST_WINDOW: Final = 27
+_SMALLEST_WINDOW: Final = 10
+_LARGEST_STUDY: Final = 1 << 30
+
+
+class BadBlob(Exception):
+    """A blob that is not what was written; the caller knows whose it is."""
+
+
+def text(study: Study) -> bytes:
+    """Return a study as JSON text, names in the registry's order, no white space.
+
+    Raises RecordError for a record that is no valid JSON (a lone surrogate, a number beyond 64 bits).
+    """
+    try:
+        return orjson.dumps(study)
+    except TypeError as error:
+        raise RecordError(f"a record can't be written as JSON: {error}") from error
+
+
+def study(content: bytes) -> Study:
+    """Return the study that a JSON text holds; raise BadBlob where it holds none."""
+    try:
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise BadBlob(f"its content is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadBlob(f"its content is no record but {type(value).__name__}")
+    return value
+
+
+def pack(content: bytes) -> bytes:
+    """Return a JSON text as a blob that stands by itself."""
+    options: dict[int, int] = {
+        CompressionParameter.compression_level: _LEVEL,
+        CompressionParameter.checksum_flag: 1,
+        CompressionParameter.dict_id_flag: 0,
+    }
+    compressor = ZstdCompressor(options=options, zstd_dict=_dictionary().as_digested_dict)
+    return bytes((WHOLE,)) + compressor.compress(content, ZstdCompressor.FLUSH_FRAME)
+
+
+def pack_difference(content: bytes, newer: bytes) -> bytes:
+    """Return a JSON text as a blob that needs the JSON text of the next version to be read."""
+    window = (len(content) + len(newer)).bit_length()
+    options: dict[int, int] = {
+        CompressionParameter.compression_level: _LEVEL,
+        CompressionParameter.window_log: min(max(window, _SMALLEST_WINDOW), _LARGEST_WINDOW),
+        CompressionParameter.checksum_flag: 1,
+        CompressionParameter.dict_id_flag: 0,
+    }
+    compressor = ZstdCompressor(options=options, zstd_dict=ZstdDict(newer, is_raw=True).as_prefix)
+    return bytes((DIFFERENCE,)) + compressor.compress(content, ZstdCompressor.FLUSH_FRAME)
+
+
+def is_difference(blob: bytes) -> bool:
+    """Return whether a blob needs the next version's content to be read."""
+    return blob[:1] == bytes((DIFFERENCE,))
+
+
+def unpack(blob: bytes, newer: bytes | None = None) -> bytes:
+    """Return the JSON text of a blob; ``newer`` is the JSON text of the next version where the blob is a difference.
+
+    Raises BadBlob for a blob that was not written by this module, or is cut short or altered (each carries a checksum of its content).
+    """
+    if blob[:1] == bytes((WHOLE,)):
+        return _decompress(blob, _dictionary().as_digested_dict)
+    if is_difference(blob):
+        if newer is None:
+            raise BadBlob("it is a difference to a version that is not there")
+        return _decompress(blob, ZstdDict(newer, is_raw=True).as_prefix)
+    raise BadBlob(f"its format is unknown ({blob[:1].hex() or 'empty'})")
+
+
+def _decompress(blob: bytes, dictionary: tuple[ZstdDict, int]) -> bytes:
+    decompressor = ZstdDecompressor(zstd_dict=dictionary)
+    try:
+        content = decompressor.decompress(memoryview(blob)[1:], _LARGEST_STUDY)
+    except (ZstdError, EOFError, MemoryError) as error:
+        raise BadBlob(f"it can't be decompressed: {error}") from error
+    if not decompressor.eof or decompressor.unused_data:
+        raise BadBlob("it is cut short" if not decompressor.eof else "it is followed by something else")
+    return content
+
+
+@cache
+def _dictionary() -> ZstdDict:
+    return ZstdDict((Path(__file__).parent / "studies-1.zdict").read_bytes())
+
+
+def pack_ids(nct_ids: Iterable[str]) -> bytes:
+    """Return a set of NCT numbers as a small blob: each as its distance to the one before, compressed."""
+    distances = []
+    last = 0
+    for number in sorted({int(nct_id[3:]) for nct_id in nct_ids}):
+        distances.append(number - last)
+        last = number
+    compressor = ZstdCompressor(options={CompressionParameter.checksum_flag: 1})
+    return compressor.compress(orjson.dumps(distances), ZstdCompressor.FLUSH_FRAME)
+
+
+def unpack_ids(blob: bytes) -> frozenset[str]:
+    """Return the NCT numbers of such a blob; raise BadBlob where it is not one."""
+    decompressor = ZstdDecompressor()
+    try:
+        distances = orjson.loads(decompressor.decompress(blob, _LARGEST_STUDY))
+    except (ZstdError, EOFError, ValueError) as error:
+        raise BadBlob(f"a list of studies can't be read: {error}") from error
+    found = []
+    last = 0
+    for distance in distances:
+        last += distance
+        found.append(f"NCT{last:08d}")
+    return frozenset(found)
