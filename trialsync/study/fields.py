@@ -117,8 +117,8 @@ _ANALYSES = Items(
     ("groupIds", "statisticalMethod", "paramType"),
     _words(
         "paramType paramValue dispersionType dispersionValue statisticalMethod statisticalComment pValue pValueComment ciNumSides "
-        "ciPctValue ciLowerLimit ciUpperLimit ciLowerLimitComment ciUpperLimitComment estimateComment testedNonInferiority nonInferiorityType "
-        "nonInferiorityComment otherAnalysisDescription groupDescription groupIds"
+        "ciPctValue ciLowerLimit ciUpperLimit ciLowerLimitComment ciUpperLimitComment estimateComment testedNonInferiority "
+        "nonInferiorityType nonInferiorityComment otherAnalysisDescription groupDescription groupIds"
     ),
 )
 _PERIODS = Items(

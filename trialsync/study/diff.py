@@ -1,0 +1,197 @@
+"""Two records of a study to the changes between them.
+
+Lists are aligned first and whatever is equal is dropped; DeepDiff gets only what is left, two small trees of objects whose leaves are
+canonical texts, so that it neither looks inside a value nor mistakes ``true`` for ``1``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from deepdiff import DeepDiff
+
+from trialsync.model import By, Change, Kind, Tier
+from trialsync.study import record
+from trialsync.study.align import is_keyed, labels, pairs
+from trialsync.study.fields import Field, Items, order
+from trialsync.study.fingerprint import canonical, is_empty
+from trialsync.study.leaves import split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trialsync.model import Json, Study
+
+BaselineFields = Literal["core", "all", "none"]
+"""Which fields get baseline rows."""
+
+LOCATIONS: Final = "locations"
+"""The one field that is always one change an item, whether it appears, vanishes or stays."""
+
+_REFERENCES: Final = "references.references"
+_FLIP_FIELDS: Final = frozenset({"status.overallStatus", "status.lastKnownStatus"})
+_KINDS: Final = {
+    "values_changed": Kind.CHANGED,
+    "type_changes": Kind.CHANGED,
+    "dictionary_item_added": Kind.ADDED,
+    "dictionary_item_removed": Kind.REMOVED,
+}
+
+
+class _Leaf(str):
+    """A value that is compared as a whole: its canonical text, with the registry's own value behind it."""
+
+    __slots__ = ("value",)
+    value: Json
+
+    def __new__(cls, value: Json) -> _Leaf:
+        leaf = super().__new__(cls, canonical(value).decode())
+        leaf.value = value
+        return leaf
+
+
+_Node = dict[str, "_Node"] | _Leaf
+
+
+@dataclass(slots=True)
+class _Trees:
+    """What is left to compare, on both sides; the order in which the rows are to stand; and a reference, whole, by its label."""
+
+    old: dict[str, _Node] = field(default_factory=dict)
+    new: dict[str, _Node] = field(default_factory=dict)
+    ranks: dict[tuple[str, ...], int] = field(default_factory=dict)
+    members: dict[str, tuple[Json, Json]] = field(default_factory=dict)
+
+    def put(self, path: tuple[str, ...], old: Json, new: Json) -> None:
+        """Note that a path holds ``old`` on the one side and ``new`` on the other; empty means absent."""
+        self.ranks[path] = len(self.ranks)
+        for tree, value in ((self.old, old), (self.new, new)):
+            self.hold(tree, path[:-1])
+            if not is_empty(value):
+                self.hold(tree, path[:-1])[path[-1]] = _Leaf(value)
+
+    @staticmethod
+    def hold(tree: dict[str, _Node], path: tuple[str, ...]) -> dict[str, _Node]:
+        """Return the object at a path of a tree, made where it is missing."""
+        node = tree
+        for name in path:
+            below = node.setdefault(name, {})
+            assert isinstance(below, dict)  # noqa: S101 - a path never runs through a leaf
+            node = below
+        return node
+
+
+def diff(old: Study, new: Study) -> list[Change]:
+    """Return the changes that lead from one version of a study to the next, in the vocabulary's order, then the registry's list order.
+
+    Empty exactly when the two have equal fingerprints. ``before`` and ``after`` are the records' own values. Raises RecordError for a record
+    that is no valid JSON text.
+    """
+    before, after = ({part.name: (part, value) for part, value in split(study)} for study in (old, new))
+    trees = _Trees()
+    fields: dict[str, Field] = {}
+    for name in sorted({*before, *after}, key=lambda each: (order(each), each)):
+        part, was = before.get(name, (None, None))
+        part, now = after.get(name, (part, None))
+        if part is not None and canonical(was) != canonical(now):
+            fields[name] = part
+            _compare_field(part, was, now, trees)
+    posted_moved = record.posted(old) != record.posted(new)
+    flipped = record.overall_status(old) != "UNKNOWN" == record.overall_status(new) and record.last_known_status(new) is not None
+    changes = []
+    for path, kind, was, now in _differences(trees):
+        part = fields[path[0]]
+        item, attribute = _item_and_attribute(part, path)
+        if part.by is By.REGISTRY or (flipped and part.name in _FLIP_FIELDS) or _is_registrys_own(part, path, was, now, trees):
+            by = By.REGISTRY
+        else:
+            by = By.SPONSOR if posted_moved else By.REGISTRY
+        changes.append(Change(part.name, item, attribute, kind, was, now, _tier(part, attribute), by))
+    return changes
+
+
+def baseline(study: Study, fields: BaselineFields = "core") -> list[Change]:
+    """Return the rows of a study's first known version: every field that it has, ``added``, by nobody; ``locations`` one row a site."""
+    if fields == "none":
+        return []
+    found = []
+    for part, value in sorted(split(study), key=lambda each: (order(each[0].name), each[0].name)):
+        if (fields == "core" and not part.core) or is_empty(value):
+            continue
+        if part.name == LOCATIONS and part.items is not None and is_keyed(value):
+            sites = [site for site in value if not is_empty(site)]
+            found += [
+                Change(part.name, label, None, Kind.ADDED, None, site, part.tier, None)
+                for label, site in zip(labels(sites, part.items), sites, strict=True)
+            ]
+        else:
+            found.append(Change(part.name, None, None, Kind.ADDED, None, value, part.tier, None))
+    return found
+
+
+def _compare_field(part: Field, old: Json, new: Json, trees: _Trees) -> None:
+    if part.items is not None and part.name == LOCATIONS:
+        old, new = (([] if is_empty(side) else side) for side in (old, new))
+    if part.items is not None and is_keyed(old) and is_keyed(new) and (part.name == LOCATIONS or not (is_empty(old) or is_empty(new))):
+        _compare_items((part.name,), old, new, part.items, trees)
+    elif part.attributes and isinstance(old, dict) and isinstance(new, dict) and not (is_empty(old) or is_empty(new)):
+        _compare_objects((part.name,), old, new, None, trees)
+    else:
+        trees.put((part.name,), old, new)
+
+
+def _compare_items(path: tuple[str, ...], old: list[Json], new: list[Json], items: Items, trees: _Trees) -> None:
+    for pair in pairs(old, new, items):
+        here = (*path, pair.label)
+        if path == (_REFERENCES,):
+            trees.members[pair.label] = (pair.old, pair.new)
+        if pair.old is None or pair.new is None:
+            trees.put(here, pair.old, pair.new)
+        else:
+            _compare_objects(here, pair.old, pair.new, items, trees)
+
+
+def _compare_objects(path: tuple[str, ...], old: dict[str, Json], new: dict[str, Json], items: Items | None, trees: _Trees) -> None:
+    for name in {**old, **new}:
+        was, now = old.get(name), new.get(name)
+        if canonical(was) == canonical(now):
+            continue
+        below = items.lists.get(name) if items is not None else None
+        if below is not None and is_keyed(was) and is_keyed(now) and not (is_empty(was) or is_empty(now)):
+            _compare_items((*path, name), was, now, below, trees)
+        else:
+            trees.put((*path, name), was, now)
+
+
+def _differences(trees: _Trees) -> Iterator[tuple[tuple[str, ...], Kind, Json, Json]]:
+    """Yield each difference of the two trees as path, kind, before and after, in the order of the rows."""
+    found = DeepDiff(trees.old, trees.new, view="tree", threshold_to_diff_deeper=0, ignore_private_variables=False)
+    levels = {tuple(level.path(output_format="list")): (_KINDS[report], level) for report, levels in found.items() for level in levels}
+    for path in sorted(levels, key=trees.ranks.__getitem__):
+        kind, level = levels[path]
+        yield path, kind, getattr(level.t1, "value", None), getattr(level.t2, "value", None)
+
+
+def _item_and_attribute(part: Field, path: tuple[str, ...]) -> tuple[str | None, str | None]:
+    _, *below = path
+    item = below.pop(0) if part.items is not None and below else None
+    return item, ".".join(below) if below else None
+
+
+def _tier(part: Field, attribute: str | None) -> Tier:
+    if attribute is not None and part.items is not None and attribute.split(".", 1)[0] in part.items.housekeeping:
+        return Tier.HOUSEKEEPING
+    return part.tier
+
+
+def _is_registrys_own(part: Field, path: tuple[str, ...], old: Json, new: Json, trees: _Trees) -> bool:
+    """Return whether the registry alone makes this change, whatever the posted date: computed attributes, references that it derives."""
+    field_name, *below = path
+    if part.items is not None and below[1:] and below[1] in part.items.by_registry:
+        return True
+    if field_name != _REFERENCES:
+        return False
+    members = trees.members[below[0]] if below else [*(old or ()), *(new or ())]
+    types = [record.at(member, "type") for member in members if member]
+    return "DERIVED" in types and (bool(below) or set(types) == {"DERIVED"})

@@ -1,0 +1,129 @@
+"""The canonical form of a study, and its digests.
+
+In the canonical form objects are sorted by name, every list is a multiset (lists of objects are keyed, lists of plain values are unordered:
+order is never news), and absent, ``null``, ``{}`` and ``[]`` are the same. Values keep their type: ``1``, ``1.0`` and ``true`` differ.
+Two records have equal fingerprints exactly when comparing them gives no change.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from trialsync.errors import RecordError
+from trialsync.study.fields import NOISE
+
+if TYPE_CHECKING:
+    from trialsync.model import Json, Study
+
+RULE: Final = 1
+"""The version of the canonical form. A store whose versions carry another rule's fingerprints has to compute them again."""
+
+_DIGEST_BYTES: Final = 16
+_NOISE_PATHS: Final = tuple(tuple(path.split(".")) for path in NOISE)
+_LABEL: Final = b'"derivedSection":{"miscInfoModule":{"versionHolder":"'
+_LABEL_DAY_BYTES: Final = len("2026-02-04")
+
+
+def fingerprint(study: Study) -> str:
+    """Return the versioned digest of a study's content, noise left out: ``<rule>-<32 hex digits>``.
+
+    Raises RecordError for a record that is no valid JSON text (a lone surrogate, a number beyond 64 bits).
+    """
+    return f"{RULE}-{blake2b(canonical(without_noise(study)), digest_size=_DIGEST_BYTES).hexdigest()}"
+
+
+def bytes_digest(raw: bytes) -> bytes | None:
+    """Return the digest (16 bytes) of a record's own bytes with the load's label cut out, or ``None`` where the label can't be told.
+
+    Equal digests mean equal content, at the price of no more than reading the bytes: in the registry's real loads every unchanged record
+    was identical byte for byte. Different digests mean nothing yet: then the fingerprint decides. The label is known by the words around
+    it, which no text inside a record can imitate, since its quotation marks would be escaped; a record that has them twice gets no digest.
+    """
+    start = raw.find(_LABEL)
+    if start < 0:
+        return blake2b(raw, digest_size=_DIGEST_BYTES).digest()
+    end = start + len(_LABEL) + _LABEL_DAY_BYTES
+    if raw[end : end + 1] != b'"' or raw.find(_LABEL, end) >= 0:
+        return None
+    digest = blake2b(raw[: start + len(_LABEL)], digest_size=_DIGEST_BYTES)
+    digest.update(raw[end:])
+    return digest.digest()
+
+
+def without_noise(study: Study) -> Study:
+    """Return the study without the leaves that the vocabulary names as noise; what is not touched is shared, not copied."""
+    for path in _NOISE_PATHS:
+        study = _without(study, path)
+    return study
+
+
+def _without(value: dict[str, Json], path: tuple[str, ...]) -> dict[str, Json]:
+    name, *below = path
+    if name not in value:
+        return value
+    rest = {key: part for key, part in value.items() if key != name}
+    if below and isinstance(value[name], dict):
+        rest[name] = _without(value[name], tuple(below))
+    elif below:
+        return value
+    return rest
+
+
+def canonical(value: Json) -> bytes:
+    """Return a value's canonical form as JSON text; an empty value is ``b""``.
+
+    Raises RecordError where the value is no valid JSON text.
+    """
+    normal = _normal(value)
+    if normal is None:
+        return b""
+    try:
+        return orjson.dumps(normal, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise RecordError(f"a record can't be written as JSON: {error}") from error
+
+
+def is_empty(value: Json) -> bool:
+    """Return whether a value says nothing: absent, ``null``, ``{}``, ``[]``, or made of such alone."""
+    if isinstance(value, dict):
+        return all(is_empty(part) for part in value.values())
+    if isinstance(value, list):
+        return all(is_empty(part) for part in value)
+    return value is None
+
+
+def _normal(value: Json) -> Json:
+    """Return the value with empty parts left out and lists sorted; ``None`` where nothing is left."""
+    kind = type(value)
+    if kind is dict:
+        return _normal_object(value)
+    if kind is list:
+        return _normal_list(value)
+    return value
+
+
+def _normal_object(value: dict[str, Json]) -> Json:
+    kept = {}
+    for name, part in value.items():
+        kind = type(part)
+        if kind is dict:
+            part = _normal_object(part)  # noqa: PLW2901 - the hot loop of every import
+        elif kind is list:
+            part = _normal_list(part)  # noqa: PLW2901
+        if part is not None:
+            kept[name] = part
+    return kept or None
+
+
+def _normal_list(value: list[Json]) -> Json:
+    if all(type(part) is str for part in value):
+        return sorted(value) or None
+    parts = (normal for normal in map(_normal, value) if normal is not None)
+    try:
+        texts = sorted(orjson.dumps(part, option=orjson.OPT_SORT_KEYS) for part in parts)
+    except TypeError as error:
+        raise RecordError(f"a record can't be written as JSON: {error}") from error
+    return [orjson.Fragment(text) for text in texts] or None
