@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from trialsync.study.fingerprint import canonical, is_empty
 
@@ -46,7 +46,7 @@ class _Member:
     value: dict[str, Json]
 
 
-def is_keyed(value: Json) -> bool:
+def is_keyed(value: Json) -> TypeGuard[list[dict[str, Json]]]:
     """Return whether a value is a list of objects, so that its members can have keys."""
     return isinstance(value, list) and all(isinstance(member, dict) for member in value)
 

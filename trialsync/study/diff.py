@@ -7,7 +7,7 @@ canonical texts, so that it neither looks inside a value nor mistakes ``true`` f
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from deepdiff import DeepDiff
 
@@ -45,7 +45,7 @@ class _Leaf(str):
     __slots__ = ("value",)
     value: Json
 
-    def __new__(cls, value: Json) -> _Leaf:
+    def __new__(cls, value: Json) -> Self:
         leaf = super().__new__(cls, canonical(value).decode())
         leaf.value = value
         return leaf
@@ -83,7 +83,7 @@ class _Trees:
 
 
 def diff(old: Study, new: Study) -> list[Change]:
-    """Return the changes that lead from one version of a study to the next, in the vocabulary's order, then the registry's list order.
+    """Return the changes from one version of a study to the next, in the vocabulary's order, then the registry's list order.
 
     Empty exactly when the two have equal fingerprints. ``before`` and ``after`` are the records' own values. Raises RecordError for a record
     that is no valid JSON text.
