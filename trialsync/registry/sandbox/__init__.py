@@ -1,1 +1,7 @@
 """A stand-in for the ClinicalTrials.gov v2 API, replaying dated loads."""
+
+from trialsync.registry.sandbox.faults import Fault
+from trialsync.registry.sandbox.loads import LoadLine, packaged_loads, read_loads
+from trialsync.registry.sandbox.service import Sandbox, Served
+
+__all__ = ["Fault", "LoadLine", "Sandbox", "Served", "packaged_loads", "read_loads"]
