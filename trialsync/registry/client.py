@@ -1,0 +1,388 @@
+"""One polite HTTP client for the registry's v2 API; the only module that speaks HTTP.
+
+How the service behaves, errors and limits included, is measured and not specified: every answer is taken for what it shows, and a failure
+never says anything about a study unless the registry names that study itself.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import httpx
+import stamina
+import stamina.instrumentation
+import structlog
+
+from trialsync import __version__
+from trialsync.errors import ClientRejected, DataChanged, RegistryError, RegistryRefused, RegistryUnavailable, StudyNotFound, UsageError
+from trialsync.model import nct_id as normal_nct_id
+from trialsync.registry.answers import (
+    DATA_CHANGED,
+    Fetched,
+    Page,
+    RegistryVersion,
+    UnreadableAnswer,
+    read_page,
+    read_size,
+    read_study,
+    read_version,
+    retry_after,
+    sentence,
+)
+from trialsync.registry.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from types import TracebackType
+    from wsgiref.types import WSGIApplication
+
+__all__ = ["Fetched", "Pace", "Page", "Registry", "RegistryVersion", "in_process"]
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+PAGE_SIZE = 1000
+"""The most studies a page can hold; the service coerces anything larger down to it without a word."""
+
+_OK, _NOT_MODIFIED, _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _URL_TOO_LONG, _TOO_MANY = 200, 304, 400, 403, 404, 414, 429
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SERVER_ERROR = 500
+_ERROR_BODY_BYTES = 64 * 1024
+_HOPS = 3
+_LONGEST_WAIT = 300.0
+_REJECTED_WAIT = 30.0
+_FEW = 2
+_UNREACHABLE = 3
+
+# Its default hooks log each retry a second time, with the exception's text instead of what was seen.
+stamina.instrumentation.set_on_retry_hooks([])
+
+
+class _Answer:
+    """A whole answer, its body bounded and decoded."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: httpx.Headers, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def kind(self) -> str:
+        """Return the content type without its parameters, in lower case; empty where the answer has none."""
+        return str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+    @property
+    def text(self) -> str:
+        """Return the body as text."""
+        return self.body.decode("utf-8", "replace")
+
+
+class _Failed(Exception):
+    """An attempt that failed: the error to end with, how often to try at most, and how long to wait before the next attempt."""
+
+    def __init__(self, saw: str, hint: str, *, tries: int | None = None, after: float | None = None, rejected: bool = False) -> None:
+        super().__init__(saw)
+        self.saw = saw
+        self.hint = hint
+        self.tries = tries
+        self.after = after
+        self.rejected = rejected
+
+
+class Registry:
+    """The registry, as far as its API goes. Use as a context manager, or call ``close``.
+
+    ``api_url`` is the address before ``/studies``. ``now`` returns an aware UTC datetime, ``sleep`` waits for seconds, ``monotonic``
+    returns seconds; without it the pace is kept by ``now``. ``pace``, where given, is shared and stands above ``requests_per_second``.
+    ``contact`` goes into the User-Agent. ``transport`` replaces the network (see ``in_process``). ``timeout`` is the seconds without a
+    sign of life in any phase but connecting, ``answer_seconds`` the most one answer may take, ``answer_bytes`` the most it may hold once
+    decompressed.
+
+    Every method may raise RegistryUnavailable (nothing usable after ``attempts``), ClientRejected (403) and RegistryRefused (400, 414).
+    ``requests``, ``bytes``, ``retries``, ``waited`` (seconds) and ``answers`` (by HTTP status) count since construction.
+    """
+
+    def __init__(  # noqa: PLR0913 - all but the first are named, and each is a clock, a limit or the wire itself
+        self,
+        api_url: str,
+        *,
+        requests_per_second: float,
+        contact: str | None,
+        transport: httpx.BaseTransport | None,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], None],
+        monotonic: Callable[[], float] | None = None,
+        pace: Pace | None = None,
+        attempts: int = 5,
+        timeout: float = 60.0,
+        answer_seconds: float = 600.0,
+        answer_bytes: int = 256 * 1024 * 1024,
+    ) -> None:
+        base = _checked_url(api_url)
+        if attempts < 1:
+            raise UsageError(f"attempts is {attempts}", hint="1 or more")
+        self._now = now
+        self._sleep = sleep
+        self._monotonic = monotonic or (lambda: now().timestamp())
+        self._pace = pace or Pace(requests_per_second, monotonic=self._monotonic, sleep=sleep)
+        self._attempts = attempts
+        self._answer_seconds = answer_seconds
+        self._answer_bytes = answer_bytes
+        self._host = base.host
+        self._client = httpx.Client(
+            base_url=base,
+            transport=transport,
+            timeout=httpx.Timeout(connect=min(timeout, 15.0), read=timeout, write=timeout, pool=timeout),
+            headers={"Accept-Encoding": "gzip"},
+            follow_redirects=False,
+        )
+        self._client.headers["User-Agent"] = _user_agent(self._client.headers["User-Agent"], contact)
+        self.requests = 0
+        self.bytes = 0
+        self.retries = 0
+        self.waited = 0.0
+        self.answers: Counter[int] = Counter()
+
+    def __enter__(self) -> Self:
+        """Return the registry itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def version(self, etag: str | None = None) -> RegistryVersion | None:
+        """Return what ``/version`` says, or ``None`` if it is still what it was at ``etag``.
+
+        The tag belongs to the whole data set: it changes with each load (and with each build of the service).
+        """
+
+        def read(answer: _Answer) -> RegistryVersion | None:
+            if etag and answer.status == _NOT_MODIFIED:
+                return None
+            return read_version(_json(answer), answer.headers.get("etag"))
+
+        return self._ask("version", read, headers={"If-None-Match": etag} if etag else {})
+
+    def page(self, params: Mapping[str, str], token: str | None = None, *, size: int = PAGE_SIZE) -> Page:
+        """Return one page of the studies that ``params`` select; the first one, with the count of all, without a token.
+
+        A token is good for the very same ``params`` only: with others the service answers rows of another query without a word. Raises
+        DataChanged when a new load arrived since the first page.
+        """
+        place = {"pageToken": token} if token else {"countTotal": "true"}
+        return self._ask("studies", lambda answer: read_page(_json(answer)), params={**params, "pageSize": str(size), **place})
+
+    def study(self, nct_id: str) -> Fetched:
+        """Return one study; its own number may differ from the one asked, which is then among its ``nctIdAliases``.
+
+        The service answers an alias with a 301 to the study that it became. Raises StudyNotFound only on the registry's own sentence that
+        names this study, and BadNctId for what is no NCT number.
+        """
+        asked = at = normal_nct_id(nct_id)
+        for hop in range(_HOPS):
+            found = self._ask(f"studies/{at}", partial(self._study_or_next, asked=asked, at=at, gone=hop == 0))
+            if isinstance(found, Fetched):
+                return found
+            at = found
+        raise RegistryUnavailable(
+            f"the registry at {self._host} sends {asked} from one number to the next without end", hint="ask again later"
+        )
+
+    def size(self) -> int:
+        """Return the number of studies in the registry."""
+        return self._ask("stats/size", lambda answer: read_size(_json(answer)))
+
+    def _study_or_next(self, answer: _Answer, asked: str, at: str, *, gone: bool) -> Fetched | str:
+        if answer.status in _REDIRECTS:
+            return self._redirected(answer)
+        if answer.status == _NOT_FOUND and answer.kind == "text/plain" and answer.text.strip() == f"NCT number {at} not found":
+            if gone:
+                raise StudyNotFound(f"the registry does not have {asked}", hint="check the number; a study can also have been removed")
+            raise _Failed(f"{asked} leads to {at}, which it does not have", "ask again later", tries=_FEW)
+        return read_study(_json(answer), asked)
+
+    def _redirected(self, answer: _Answer) -> str:
+        """Return the number that a redirect leads to; only within the same host, and only from study to study."""
+        try:
+            target = self._client.base_url.join(answer.headers.get("location", ""))
+        except httpx.InvalidURL:
+            raise _Failed("a redirect to an address that cannot be read", _LATER, tries=_FEW) from None
+        last = re.fullmatch(r".*/studies/(NCT\d{8})/?", target.path, re.IGNORECASE)
+        if target.host != self._host or last is None:
+            raise _Failed(f"a redirect to {sentence(str(target), 80)}, which is not one of its studies", _CHECK_URL, tries=_FEW)
+        return normal_nct_id(last[1])
+
+    def _ask(
+        self,
+        path: str,
+        read: Callable[[_Answer], T],
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """Return what ``read`` makes of the answer, asking again as often and as slowly as each failure deserves."""
+        number, wait = 0, 0.0
+
+        def again(error: Exception) -> float | bool:
+            # The wait itself is ours (before the next attempt), so that the injected sleep is the only one: 0.0 tells stamina not to sleep.
+            return 0.0 if isinstance(error, _Failed) and number < min(error.tries or self._attempts, self._attempts) else False
+
+        try:
+            for attempt in stamina.retry_context(
+                on=again, attempts=self._attempts, timeout=None, wait_initial=1.0, wait_max=60.0, wait_jitter=0.0
+            ):
+                number = attempt.num
+                if number > 1:
+                    self.retries += 1
+                    self.waited += wait
+                    self._sleep(wait)
+                with attempt:
+                    try:
+                        return read(self._answered(path, params or {}, headers or {}))
+                    except UnreadableAnswer as unreadable:
+                        failed = _Failed(str(unreadable), _LATER)
+                    except _Failed as failure:
+                        failed = failure
+                    wait = self._patience(failed, attempt.next_wait)
+                    log.warning(
+                        "registry.retry" if again(failed) is not False else "registry.gave_up", path=path, attempt=number, saw=failed.saw
+                    )
+                    raise failed
+        except _Failed as failed:
+            raise self._final(failed, path, number) from failed.__cause__
+        raise AssertionError("stamina yields at least one attempt")  # pragma: no cover
+
+    def _patience(self, failed: _Failed, backoff: float) -> float:
+        """Return the seconds to wait after a failure: as asked, up to five minutes; otherwise ever longer, with jitter."""
+        if failed.after is not None:
+            return min(failed.after, _LONGEST_WAIT)
+        if failed.rejected:
+            return _REJECTED_WAIT
+        return backoff + random.uniform(0.0, backoff / 2)  # noqa: S311 - keeps clients apart, protects nothing
+
+    def _final(self, failed: _Failed, path: str, attempts: int) -> RegistryError:
+        if failed.rejected:
+            return ClientRejected(
+                f"the registry's edge at {self._host} turned this client away (403)",
+                hint="it judges the client by its User-Agent and TLS, and the network it comes from, and says nothing about any study; "
+                "check for a proxy, or try from another network",
+            )
+        tries = f"{attempts} attempts" if attempts > 1 else "1 attempt"
+        return RegistryUnavailable(
+            f"no usable answer from the registry at {self._host} to /{path} in {tries}: {failed.saw}", hint=failed.hint
+        )
+
+    def _answered(self, path: str, params: Mapping[str, str], headers: Mapping[str, str]) -> _Answer:
+        """Return an answer that can say something: 200, 304, a redirect, or a 404 that may be a study's; raise for the rest."""
+        answer = self._once(path, params, headers)
+        status = answer.status
+        if status in {_OK, _NOT_MODIFIED, _NOT_FOUND} or status in _REDIRECTS:
+            return answer
+        said = sentence(answer.text)
+        if status == _BAD_REQUEST:
+            if said == DATA_CHANGED:
+                raise DataChanged("a new load arrived in the registry during the walk", hint="start over from the first page")
+            raise RegistryRefused(f"the registry refuses the request: {said or 'it gives no reason'}", hint="check the watch's query")
+        if status == _URL_TOO_LONG:
+            raise RegistryRefused("the registry refuses the request: its address is too long (414)", hint="shorten the watch's query")
+        after = retry_after(answer.headers.get("retry-after"), self._now())
+        if status == _FORBIDDEN:
+            raise _Failed("403", "", tries=_FEW, after=after, rejected=True)
+        if status == _TOO_MANY:
+            raise _Failed("429, too many requests", "lower requests_per_second in [registry], or ask again later", after=after)
+        seen = f"{status}, {sentence(said, 100)}" if said else str(status)
+        if status >= _SERVER_ERROR:
+            raise _Failed(seen, _LATER, after=after)
+        raise _Failed(seen, _CHECK_URL, tries=_FEW, after=after)
+
+    def _once(self, path: str, params: Mapping[str, str], headers: Mapping[str, str]) -> _Answer:
+        self.waited += self._pace.wait()
+        self.requests += 1
+        try:
+            with self._client.stream("GET", path, params=dict(params), headers=dict(headers)) as response:
+                self.answers[response.status_code] += 1
+                try:
+                    return _Answer(response.status_code, response.headers, self._body(response))
+                finally:
+                    self.bytes += response.num_bytes_downloaded
+        except httpx.ConnectTimeout as error:
+            raise _Failed("no connection within the time allowed", _CHECK_NETWORK) from error
+        except httpx.TimeoutException as error:
+            raise _Failed("no sign of life within the time allowed", _LATER) from error
+        except (httpx.ConnectError, httpx.ProxyError) as error:
+            raise _Failed(f"no connection ({sentence(str(error), 120)})", _CHECK_NETWORK, tries=_UNREACHABLE) from error
+        except httpx.DecodingError as error:
+            raise _Failed("a compressed body that is damaged", _LATER) from error
+        except httpx.HTTPError as error:
+            raise _Failed(f"a connection that broke off ({sentence(str(error) or type(error).__name__, 120)})", _LATER) from error
+
+    def _body(self, response: httpx.Response) -> bytes:
+        """Return the decoded body, giving up early on one that is larger, or takes longer, than any real answer."""
+        if response.headers.get("content-encoding", "").strip().lower() not in {"", "identity", "gzip"}:
+            raise _Failed("a body compressed in a way that was not asked for", _LATER)
+        limit = self._answer_bytes if response.status_code == _OK else _ERROR_BODY_BYTES
+        began, size, parts = self._monotonic(), 0, []
+        for part in response.iter_bytes():
+            size += len(part)
+            if size > limit:
+                if response.status_code != _OK:
+                    break
+                raise _Failed(f"a body of more than {limit:,} bytes", _CHECK_URL, tries=_FEW)
+            if self._monotonic() - began > self._answer_seconds:
+                raise _Failed(f"a body that was not complete after {self._answer_seconds:g} seconds", _LATER)
+            parts.append(part)
+        return b"".join(parts)
+
+
+_LATER = "nothing to do here: ask again later"
+_CHECK_URL = "check api_url in [registry]; the registry's own is https://clinicaltrials.gov/api/v2"
+_CHECK_NETWORK = "check the network, and api_url in [registry]"
+
+
+def in_process(app: WSGIApplication) -> httpx.BaseTransport:
+    """Return a transport that answers by a WSGI application (the sandbox) in this process, without a socket."""
+    return httpx.WSGITransport(app=app)
+
+
+def _json(answer: _Answer) -> bytes:
+    """Return the body of a 200 that says it is JSON; raise for any other answer."""
+    if answer.status in _REDIRECTS:
+        where = sentence(answer.headers.get("location", ""), 80)
+        raise _Failed(f"{answer.status}, a redirect to {where or 'nowhere'}", _CHECK_URL, tries=_FEW)
+    if answer.status != _OK:
+        said = sentence(answer.text, 100)
+        raise _Failed(f"{answer.status}, {said}" if said else str(answer.status), _CHECK_URL, tries=_FEW)
+    if answer.kind and answer.kind != "application/json" and not answer.kind.endswith("+json"):
+        raise UnreadableAnswer(f"200 with {sentence(answer.kind, 40)} instead of JSON: {sentence(answer.text, 80)!r}")
+    return answer.body
+
+
+def _checked_url(api_url: str) -> httpx.URL:
+    """Return the API's address; raise UsageError naming what is wrong with it."""
+    try:
+        url = httpx.URL(api_url.strip())
+    except httpx.InvalidURL as error:
+        raise UsageError(f"api_url cannot be read as an address: {sentence(str(error), 80)}", hint=_CHECK_URL) from error
+    if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment:
+        raise UsageError(
+            f"api_url is {sentence(api_url, 80)!r}", hint=f"http:// or https://, a host and a path, and nothing after it; {_CHECK_URL}"
+        )
+    return url
+
+
+def _user_agent(library: str, contact: str | None) -> str:
+    """Return the library's own token, which the registry's edge demands, then ours, then the contact as far as a header can hold it."""
+    plain = re.sub(r"[^A-Za-z0-9@._+:/~%-]", "", contact or "")[:100]
+    return f"{library} trialsync/{__version__}" + (f" (+{plain})" if plain else "")
