@@ -1,0 +1,174 @@
+"""The one way to the database: opened with the checks that say whose file it is, and with SQLite's faults told as the house's errors."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from sqlite_utils import Database
+
+from trialsync.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, StoreMissing, StoreTooNew, StoreUnwritable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+APPLICATION_ID: Final = int.from_bytes(b"trls")
+"""What ``PRAGMA application_id`` says of a file that is ours; ``file`` and SQLite's own tools show it."""
+
+RESTORE_HINT: Final = "trialsync verify says what is wrong; trialsync restore brings a backup back"
+
+_FOREIGN: Final = frozenset({sqlite3.SQLITE_NOTADB})
+_UNWRITABLE: Final = frozenset(
+    {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_AUTH}
+)
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+_PRIMARY_CODE: Final = 0xFF
+_WAIT_SECONDS: Final = 10.0
+
+
+@contextmanager
+def faults(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises about this file into the error of ours that says what to do."""
+    try:
+        yield
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.NotSupportedError):
+        raise
+    except sqlite3.Error as error:
+        raise _told(path, error) from error
+
+
+def _told(path: Path, error: sqlite3.Error) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & _PRIMARY_CODE
+    if code in _FOREIGN:
+        return StoreForeign(f"{path} is not a trialsync store: {error}", hint="check the path; if it was a store, trialsync restore")
+    if code == sqlite3.SQLITE_FULL:
+        return StoreUnwritable(f"no room left to write {path}", hint="free some space; the store keeps what was recorded so far")
+    if code in _UNWRITABLE:
+        return StoreUnwritable(f"{path} can't be written or read: {error}", hint="check permissions, the disk, and the folder it lies in")
+    if code in _BUSY:
+        return StoreBusy(f"another program has locked {path}: {error}", hint="close it, or try again")
+    return StoreDamaged(f"{path} is damaged: {error}", hint=RESTORE_HINT)
+
+
+class Connection:
+    """One connection to a store; every statement goes through ``rows``, ``execute`` or ``many``, which tell faults as ours."""
+
+    def __init__(self, path: Path, raw: sqlite3.Connection) -> None:
+        self.path = path
+        self.raw = raw
+        with faults(path):
+            raw.execute("PRAGMA foreign_keys = ON")
+            self.database = Database(raw, execute_plugins=False, strict=True)
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query, one at a time."""
+        with faults(self.path):
+            yield from self.raw.execute(sql, parameters)
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """Return the first row of a query, or ``None``."""
+        with faults(self.path):
+            found: tuple[Any, ...] | None = self.raw.execute(sql, parameters).fetchone()
+            return found
+
+    def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """Return the first column of the first row of a query, or ``None``."""
+        found = self.row(sql, parameters)
+        return found[0] if found else None
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement; return the id of the row that an INSERT made."""
+        with faults(self.path):
+            return self.raw.execute(sql, parameters).lastrowid or 0
+
+    def many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
+        """Run a statement once for each of these."""
+        with faults(self.path):
+            self.raw.executemany(sql, parameters)
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """Hold one transaction: all of it is kept, or, after any error, nothing."""
+        with faults(self.path), self.database.atomic():
+            yield
+
+    def close(self) -> None:
+        """Close the connection; what is not committed is lost."""
+        with faults(self.path):
+            self.raw.close()
+
+
+def connect(path: Path, *, writable: bool) -> Connection:
+    """Open a store that is there and is ours; check nothing but whose it is.
+
+    Raises StoreMissing, StoreForeign, StoreDamaged, StoreUnwritable.
+    """
+    check_file(path)
+    connection = _open(path, writable=writable)
+    try:
+        application_id = connection.value("PRAGMA application_id")
+    except BaseException:
+        connection.raw.close()
+        raise
+    if application_id != APPLICATION_ID:
+        connection.raw.close()
+        raise StoreForeign(f"{path} is not a trialsync store", hint="check the path; a new store is made by trialsync init")
+    return connection
+
+
+def check_file(path: Path) -> None:
+    """Raise StoreMissing or StoreForeign where there is no file to open."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise StoreMissing(f"no store at {path}; first time: trialsync init; lost: trialsync restore") from None
+    except (OSError, ValueError) as error:
+        raise StoreUnwritable(f"{path} can't be opened: {error}") from error
+    if not path.is_file():
+        raise StoreForeign(f"{path} is not a file, so it is no trialsync store")
+    if size == 0:
+        raise StoreForeign(f"{path} is empty", hint="first time: trialsync init; lost: trialsync restore")
+
+
+def check_version(connection: Connection, newest: int) -> int:
+    """Return the schema's number that a store says it has; raise StoreTooNew past ``newest``, StoreDamaged where it has none."""
+    number: int = connection.value("PRAGMA user_version")
+    if number > newest:
+        raise StoreTooNew(
+            f"{connection.path} was written by a newer trialsync (schema {number}, this one knows {newest})", hint="upgrade trialsync"
+        )
+    if number < 1:
+        raise StoreDamaged(f"{connection.path} is damaged: it has no schema number", hint=RESTORE_HINT)
+    return number
+
+
+def create_file(path: Path) -> Connection:
+    """Open a file for a new store, making it where it is not there."""
+    try:
+        if path.exists() and not path.is_file():
+            raise StoreForeign(f"{path} is not a file, so it can't be a trialsync store")
+    except (OSError, ValueError) as error:
+        raise StoreUnwritable(f"{path} can't be made: {error}") from error
+    if not path.parent.is_dir():
+        raise StoreUnwritable(f"{path} can't be made: there is no folder {path.parent}", hint=f"mkdir -p {path.parent}")
+    return _open(path, writable=True, new=True)
+
+
+def _open(path: Path, *, writable: bool, new: bool = False) -> Connection:
+    mode = "rwc" if new else "rw" if writable else "ro"
+    with faults(path):
+        raw = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=_WAIT_SECONDS,
+            check_same_thread=False,
+        )
+    try:
+        return Connection(path, raw)
+    except BaseException:
+        raw.close()
+        raise

@@ -1,0 +1,69 @@
+"""When a study was last confirmed: by a complete poll of a watch that it belonged to, or by a poll or import that named what it covered."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from trialsync.errors import StoreDamaged
+from trialsync.store import codec
+from trialsync.store.connection import RESTORE_HINT
+
+if TYPE_CHECKING:
+    from trialsync.store.connection import Connection
+
+_MEMBER_AT = """
+    FROM polls p JOIN watches w ON w.name = p.watch JOIN watch_studies m ON m.watch_id = w.id
+    WHERE p.ended = 'complete' AND m.nct_id = ? AND m.joined_load <= p.load AND (m.left_load IS NULL OR m.left_load > p.load)
+"""
+
+
+class Coverage:
+    """Answers from one connection; the lists of studies that polls covered are read once each and a few are kept."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._listed = lru_cache(maxsize=8)(self._read)
+
+    def last_shown(self, nct_id: str, before_load: str) -> str | None:
+        """Return the last load before ``before_load`` of which we know that the study's latest content still held, or ``None``.
+
+        Both are ISO days. It is the load that brought the latest version, or a later one that confirmed it unchanged.
+        """
+        shown: str | None = self._connection.value(
+            "SELECT max(load) FROM versions WHERE nct_id = ? AND number = (SELECT max(number) FROM versions WHERE nct_id = ?) AND load < ?",
+            (nct_id, nct_id, before_load),
+        )
+        if shown is None:
+            return None
+        confirmed: str | None = self._connection.value(f"SELECT max(p.load) {_MEMBER_AT} AND p.load < ?", (nct_id, before_load))
+        shown = max(shown, confirmed or shown)
+        for poll_id, load in self._connection.rows(
+            "SELECT id, load FROM polls WHERE covered IS NOT NULL AND load > ? AND load < ? ORDER BY load DESC", (shown, before_load)
+        ):
+            if nct_id in self._listed(poll_id):
+                return str(load)
+        return shown
+
+    def last_seen(self, nct_id: str) -> str | None:
+        """Return the instant of the last complete poll or import that covered the study (UTC, ending in ``Z``), or ``None``."""
+        seen: str | None = self._connection.value(f"SELECT max(coalesce(p.finished, p.started)) {_MEMBER_AT}", (nct_id,))
+        for poll_id, instant in self._connection.rows(
+            "SELECT id, coalesce(finished, started) FROM polls WHERE covered IS NOT NULL AND (ended = 'complete' OR origin = 'import') "
+            "AND coalesce(finished, started) > ? ORDER BY 2 DESC",
+            (seen or "",),
+        ):
+            if nct_id in self._listed(poll_id):
+                return str(instant)
+        return seen
+
+    def _read(self, poll_id: int) -> frozenset[str]:
+        blob = self._connection.value("SELECT covered FROM polls WHERE id = ?", (poll_id,))
+        try:
+            return codec.unpack_ids(blob)
+        except codec.BadBlob as error:
+            raise StoreDamaged(f"poll {poll_id}: {error}", hint=RESTORE_HINT) from error
+
+    def forget(self) -> None:
+        """Forget the lists read so far, since one of them was written."""
+        self._listed.cache_clear()

@@ -1,0 +1,66 @@
+"""Rows of the store to the nouns of the house."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from trialsync.errors import StoreDamaged
+from trialsync.model import Ended, Origin, Poll, Presence, Version
+from trialsync.store.connection import RESTORE_HINT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VERSION_COLUMNS: Final = "v.nct_id, v.number, v.registry_version, v.date, v.not_before, v.load, v.posted, v.seen, v.origin, v.fingerprint"
+"""What ``version`` reads, of ``versions v``."""
+
+POLL_COLUMNS: Final = (
+    "p.id, p.watch, p.origin, p.load, p.data_timestamp, p.started, p.finished, p.ended, p.studies, p.new, p.updated, p.unchanged, "
+    "p.skipped, p.changes, p.requests, p.message"
+)
+"""What ``poll`` reads, of ``polls p``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store knows of a study before it is looked at again: its latest version, the digest of the bytes that brought it."""
+
+    nct_id: str
+    version: Version
+    bytes_digest: bytes | None
+    presence: Presence
+    merged_into: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompletePoll:
+    """A poll that ended complete, and the query that it asked, as the writer was given it."""
+
+    poll: Poll
+    query: str | None
+
+
+@contextmanager
+def sound(what: str) -> Iterator[None]:
+    """Turn a value that no writer of ours can have written into StoreDamaged, naming where it stands."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreDamaged(f"{what} holds what no trialsync wrote: {error}", hint=RESTORE_HINT) from error
+
+
+def version(row: tuple[Any, ...]) -> Version:
+    """Return the version that a row of VERSION_COLUMNS holds; raise StoreDamaged where it holds none."""
+    nct_id, number, registry_version, date, not_before, load, posted, seen, origin, fingerprint = row
+    with sound(f"version {number} of {nct_id}"):
+        return Version(nct_id, number, registry_version, date, not_before, load, posted, seen, Origin(origin), fingerprint)
+
+
+def poll(row: tuple[Any, ...]) -> Poll:
+    """Return the poll that a row of POLL_COLUMNS holds; raise StoreDamaged where it holds none."""
+    number, watch, origin, load, data_timestamp, started, finished, ended, *rest = row
+    with sound(f"poll {number}"):
+        ending = Ended(ended) if ended is not None else None
+        return Poll(number, watch, Origin(origin), load, data_timestamp, started, finished, ending, *rest)
