@@ -2,6 +2,7 @@
 
 from trialsync.registry.sandbox.faults import Fault
 from trialsync.registry.sandbox.loads import LoadLine, packaged_loads, read_loads
+from trialsync.registry.sandbox.server import SandboxServer, serve
 from trialsync.registry.sandbox.service import Sandbox, Served
 
-__all__ = ["Fault", "LoadLine", "Sandbox", "Served", "packaged_loads", "read_loads"]
+__all__ = ["Fault", "LoadLine", "Sandbox", "SandboxServer", "Served", "packaged_loads", "read_loads", "serve"]

@@ -69,7 +69,7 @@ def _lines(raw: IO[bytes], name: str) -> Iterator[LoadLine]:
     number = 0
     try:
         with _unpacked(raw, name) as stream:
-            for number, line in enumerate(stream, 1):  # noqa: B007 - the error below names the last line that was read
+            for number, line in enumerate(stream, 1):
                 if line.strip():
                     yield _line(line, name, number)
     except (lzma.LZMAError, zlib.error, EOFError, gzip.BadGzipFile) as error:

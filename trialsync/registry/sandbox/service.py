@@ -66,7 +66,7 @@ class Sandbox:
     def __init__(self, loads: Iterable[LoadLine], *, start: date | None = None, seed: int = 0) -> None:
         self._replay = Replay(loads)
         self._lock = threading.RLock()
-        self._closed = threading.Event()
+        self._waiting = threading.Event()
         self._random = random.Random(seed)  # noqa: S311 - an order, no secret
         self._strikes: list[Strike] = []
         self._orders: OrderedDict[tuple[object, ...], list[Held]] = OrderedDict()
@@ -137,9 +137,10 @@ class Sandbox:
         """Return the faults that still wait."""
         return tuple(waiting.fault for waiting in self._strikes)
 
-    def close(self) -> None:
-        """End the waiting of slow answers."""
-        self._closed.set()
+    def interrupt(self) -> None:
+        """End the waiting of the slow answers that are under way."""
+        waiting, self._waiting = self._waiting, threading.Event()
+        waiting.set()
 
     def state(self) -> dict[str, Any]:
         """Return the state as ``GET /sandbox`` gives it."""
@@ -180,7 +181,7 @@ class Sandbox:
 
     def _slowly(self, body: bytes, seconds: float) -> Iterator[bytes]:
         yield body[:1]
-        self._closed.wait(seconds)
+        self._waiting.wait(seconds)
         yield body[1:]
 
     def _struck(self, below: str, query_string: str) -> Strike | None:
