@@ -325,7 +325,7 @@ class Registry:
             raise _Failed(f"no connection ({sentence(str(error), 120)})", _CHECK_NETWORK, tries=_UNREACHABLE) from error
         except httpx.DecodingError as error:
             raise _Failed("a compressed body that is damaged", _LATER) from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:
             raise _Failed(f"a connection that broke off ({sentence(str(error) or type(error).__name__, 120)})", _LATER) from error
 
     def _body(self, response: httpx.Response) -> bytes:
