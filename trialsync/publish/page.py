@@ -7,13 +7,12 @@ It shows the description of interventions and of primary outcomes; arms and seco
 from __future__ import annotations
 
 import re
-from collections import Counter
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from trialsync.model import Origin, Presence
 from trialsync.publish.text import block_markdown, code_span, fenced, inline_markdown, line_markdown, one_line
-from trialsync.study import fields, record
+from trialsync.study import align, fields, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -214,24 +213,12 @@ def _recent(study: Study, changes: Sequence[LoggedChange], last_seen_at: str, *,
 
 
 def _places(study: Study, name: str) -> dict[str, int]:
-    """Return the place in the registry's list of each item of a keyed field, by the item's key."""
+    """Return the place in the registry's list of each item of a keyed field, by the item's label."""
     field = fields.by_name(name)
-    items = record.at(study, *field.path.split(".")) if field is not None and field.items is not None else None
-    if field is None or field.items is None or not isinstance(items, list):
+    if field is None or field.items is None:
         return {}
-    places: dict[str, int] = {}
-    repeats: Counter[str] = Counter()
-    for place, item in enumerate(items):
-        if isinstance(item, dict):
-            key = "|".join(_key_part(item, part) for part in field.items.key)
-            repeats[key] += 1
-            places[key if repeats[key] == 1 else f"{key} #{repeats[key]}"] = place
-    return places
-
-
-def _key_part(item: dict[str, Json], names: str) -> str:
-    value = next((item[name] for name in names.split("|") if item.get(name)), "")
-    return " ".join(str(value).lower().split())
+    members = record.at(study, *field.path.split("."))
+    return {label: place for place, label in enumerate(align.labels(members, field.items))} if align.is_keyed(members) else {}
 
 
 def _footer(canonical: str | None, source_url: str, note: str | None) -> str:

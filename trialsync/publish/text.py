@@ -38,6 +38,11 @@ def one_line(text: str) -> str:
     return " ".join(" ".join(text.split()).translate(_SIGNS).split())
 
 
+def visible(text: str) -> str:
+    """Return the text with its line feeds and tabs, other control characters visible, bidirectional overrides left out."""
+    return text.replace("\r\n", "\n").translate(_SIGNS_IN_BLOCKS)
+
+
 def block(text: str) -> str:
     """Return text of several lines: every kind of line end a line feed, no blank lines at its ends, control characters visible."""
     lines = "\n".join(text.splitlines()).translate(_SIGNS_IN_BLOCKS)

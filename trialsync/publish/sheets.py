@@ -1,0 +1,196 @@
+"""The nouns as rows, and what a table of each shows."""
+
+from __future__ import annotations
+
+from dataclasses import fields as parts_of
+from enum import Enum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from trialsync.model import LoggedChange, Poll, Version
+from trialsync.publish.render import Sheet
+from trialsync.publish.table import Column, key
+from trialsync.publish.value import before_after, path_in
+from trialsync.study import fields, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trialsync.model import Json, Study, Watch
+    from trialsync.publish.table import Row
+    from trialsync.study.fields import Field
+
+_KINDS: Final = MappingProxyType({"added": "32", "removed": "31", "changed": "33"})
+_ENDS: Final = MappingProxyType({"partial": "33", "failed": "31"})
+
+
+def _names(noun: type[LoggedChange | Poll | Version]) -> tuple[str, ...]:
+    return tuple(part.name for part in parts_of(noun))
+
+
+def _plain(value: Json) -> Json:
+    return value.value if isinstance(value, Enum) else value
+
+
+def _row(noun: LoggedChange | Poll | Version) -> dict[str, Json]:
+    return {name: _plain(getattr(noun, name)) for name in _names(type(noun))}
+
+
+def change_json(change: LoggedChange) -> dict[str, Json]:
+    """Return a logged change as the JSON object that programs read: all keys, in the order of ``LoggedChange``, nulls kept."""
+    return _row(change)
+
+
+def version_json(version: Version) -> dict[str, Json]:
+    """Return a version as a JSON object, in the order of ``Version``."""
+    return _row(version)
+
+
+def poll_json(poll: Poll) -> dict[str, Json]:
+    """Return a poll as a JSON object, in the order of ``Poll``."""
+    return _row(poll)
+
+
+def watch_json(watch: Watch, **known: Json) -> dict[str, Json]:
+    """Return a watch as a JSON object: its name, query, numbers, whether it is everything, then what is known of it.
+
+    ``known`` may hold ``studies`` (how many it follows now), ``load`` and ``finished`` (of its last complete poll) and ``ended`` (of its
+    last poll).
+    """
+    return {
+        "name": watch.name,
+        "query": {name: list(values) for name, values in watch.query.items()},
+        "nct_ids": list(watch.nct_ids),
+        "everything": watch.everything,
+        **known,
+    }
+
+
+def field_json(field: Field) -> dict[str, Json]:
+    """Return a field of the vocabulary as a JSON object: name, path, key (``null`` without items), tier, by, core."""
+    return {
+        "name": field.name,
+        "path": field.path,
+        "key": list(field.items.key) if field.items is not None else None,
+        "tier": field.tier.value,
+        "by": _plain(field.by),
+        "core": field.core,
+    }
+
+
+def study_rows(study: Study) -> Iterator[dict[str, Json]]:
+    """Yield a study field by field, in the vocabulary's order, as rows of ``field`` and ``value``."""
+    for field, value in sorted(leaves.split(study), key=lambda part: fields.order(part[0].name)):
+        yield {"field": field.name, "value": value}
+
+
+def _what_changed(row: Row, room: int | None) -> str:
+    return before_after(row["kind"], row["before"], row["after"], room)
+
+
+def _path(name: str) -> Column:
+    return Column("what", lambda row, room: path_in(row[name], room), least=16, most=60)
+
+
+def _facts(row: Row, room: int | None) -> str:
+    del room
+    return ", ".join(str(fact["id"]) for fact in row["facts"])
+
+
+def _follows(row: Row, room: int | None) -> str:
+    if row["everything"]:
+        return "the whole registry"
+    if row["nct_ids"]:
+        return path_in(f"{len(row['nct_ids']):,} {'study' if len(row['nct_ids']) == 1 else 'studies'}: {', '.join(row['nct_ids'])}", room)
+    return path_in(", ".join(f"{name}={'|'.join(values)}" for name, values in row["query"].items()), room)
+
+
+def _moment(name: str) -> Column:
+    """Return a column of an instant, to the second."""
+
+    def text(row: Row, room: int | None) -> str:
+        del room
+        return (row.get(name) or "")[:19].replace("T", " ")
+
+    return Column(name, text, optional=True)
+
+
+def _count(name: str, *, optional: bool = False) -> Column:
+    return Column(name, lambda row, _: "" if row.get(name) is None else f"{row[name]:,}", right=True, optional=optional)
+
+
+_WHAT_AND_HOW: Final = (
+    _path("path"),
+    Column("kind", key("kind"), tints=_KINDS),
+    Column("change", _what_changed, least=20, most=100),
+    Column("facts", _facts, optional=True),
+)
+
+CHANGES: Final = Sheet(_names(LoggedChange), (Column("date", key("date")), Column("study", key("nct_id")), *_WHAT_AND_HOW))
+"""Changes of several studies."""
+
+STUDY_CHANGES: Final = Sheet(
+    CHANGES.keys,
+    (Column("date", key("date")), Column("version", key("version"), right=True), *_WHAT_AND_HOW, Column("by", key("by"), optional=True)),
+)
+"""Changes of one study."""
+
+VERSIONS: Final = Sheet(
+    _names(Version),
+    (
+        Column("version", key("number"), right=True),
+        Column("date", key("date")),
+        Column("posted", key("posted"), optional=True),
+        Column("load", key("load")),
+        _moment("seen"),
+        Column("origin", key("origin")),
+        Column("history", key("registry_version"), right=True, optional=True),
+    ),
+)
+"""Versions of one study."""
+
+WATCHES: Final = Sheet(
+    ("name", "query", "nct_ids", "everything", "studies", "load", "finished", "ended"),
+    (
+        Column("watch", key("name"), least=12),
+        Column("follows", _follows, least=16),
+        _count("studies", optional=True),
+        Column("load", key("load"), optional=True),
+        _moment("finished"),
+        Column("ended", key("ended"), optional=True, tints=_ENDS),
+    ),
+)
+"""Watches, with what is known of each."""
+
+POLLS: Final = Sheet(
+    _names(Poll),
+    (
+        Column("poll", key("id"), right=True),
+        Column("watch", lambda row, room: key("watch")(row, room) or str(row["origin"]), least=10, most=30),
+        Column("load", key("load"), optional=True),
+        _moment("started"),
+        Column("ended", key("ended"), tints=_ENDS),
+        *(_count(name) for name in ("studies", "new", "updated", "unchanged", "skipped", "changes", "requests")),
+        Column("message", key("message"), least=16, optional=True),
+    ),
+)
+"""Polls and imports."""
+
+FIELDS: Final = Sheet(
+    ("name", "path", "key", "tier", "by", "core"),
+    (
+        Column("field", lambda row, room: path_in(row["name"], room), least=20),
+        Column("path", lambda row, room: path_in(row["path"], room), least=20, most=100),
+        Column("key", lambda row, _: " | ".join(row["key"] or ()), least=10, optional=True),
+        Column("tier", key("tier")),
+        Column("by", key("by"), optional=True),
+        Column("core", lambda row, _: "core" if row["core"] else ""),
+    ),
+)
+"""The vocabulary."""
+
+STUDY: Final = Sheet(
+    ("field", "value"),
+    (Column("field", lambda row, room: path_in(row["field"], room), least=20), Column("value", key("value"), least=20, most=100)),
+)
+"""One study, field by field."""
