@@ -32,6 +32,7 @@ class Known:
     bytes_digest: bytes | None
     presence: Presence
     merged_into: str | None
+    missing_since: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ _FIRST_STORE: Final = (
         posted TEXT,
         presence TEXT NOT NULL DEFAULT 'listed',
         merged_into TEXT,
+        missing_since TEXT,
         version INTEGER NOT NULL,
         bytes_digest BLOB
     ) STRICT

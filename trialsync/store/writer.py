@@ -188,11 +188,15 @@ class Writer:
         self._db.execute("UPDATE polls SET covered = ? WHERE id = ?", (codec.pack_ids(nct_ids), poll_id))
         self._coverage.forget()
 
-    def last_complete(self, watch: str) -> CompletePoll | None:
-        """Return the last poll of a watch that ended complete, with the query that it asked, or ``None``."""
+    def last_complete(self, watch: str | None, query: str | None = None) -> CompletePoll | None:
+        """Return the last poll of a watch (``None``: of no watch) that ended complete, with the query that it asked, or ``None``.
+
+        Where a ``query`` is named, only polls that asked just that count.
+        """
         row = self._db.row(
-            f"SELECT {POLL_COLUMNS}, p.\"query\" FROM polls p WHERE p.watch = ? AND p.ended = 'complete' ORDER BY p.id DESC LIMIT 1",  # noqa: S608
-            (watch,),
+            f"SELECT {POLL_COLUMNS}, p.\"query\" FROM polls p WHERE p.watch IS ?1 AND p.ended = 'complete' AND p.origin = 'poll' "  # noqa: S608
+            'AND (?2 IS NULL OR p."query" = ?2) ORDER BY p.id DESC LIMIT 1',
+            (watch, query),
         )
         return CompletePoll(poll(row[:-1]), row[-1]) if row else None
 
@@ -205,19 +209,22 @@ class Writer:
     def known(self, nct_ids: Iterable[str]) -> dict[str, Known]:
         """Return what the store knows of these studies; those that it does not have are left out."""
         found = {}
-        for *columns, bytes_digest, presence, merged_into in self._db.rows(
-            f"SELECT {VERSION_COLUMNS}, s.bytes_digest, s.presence, s.merged_into FROM json_each(?) j JOIN studies s ON s.nct_id = j.value "  # noqa: S608
+        for *columns, bytes_digest, presence, merged_into, missing_since in self._db.rows(
+            f"SELECT {VERSION_COLUMNS}, s.bytes_digest, s.presence, s.merged_into, s.missing_since FROM json_each(?) j JOIN studies s ON s.nct_id = j.value "  # noqa: S608
             "JOIN versions v ON v.nct_id = s.nct_id AND v.number = s.version",
             (orjson.dumps(list(nct_ids)).decode(),),
         ):
             latest = version(tuple(columns))
             with sound(f"the row of {latest.nct_id}"):
-                found[latest.nct_id] = Known(latest.nct_id, latest, bytes_digest, Presence(presence), merged_into)
+                found[latest.nct_id] = Known(latest.nct_id, latest, bytes_digest, Presence(presence), merged_into, missing_since)
         return found
 
-    def study(self, nct_id: str) -> Study:
-        """Return a study's latest content. Raises StoreError where there is no such study, StoreDamaged where it can't be read."""
-        return contents.study(self._db, nct_id, self._latest(nct_id))
+    def study(self, nct_id: str, *, version: int | None = None) -> Study:
+        """Return a study's content, the latest where no version is named.
+
+        Raises StoreError where there is no such study, StoreDamaged where it can't be read.
+        """
+        return contents.study(self._db, nct_id, self._latest(nct_id) if version is None else version)
 
     def _latest(self, nct_id: str) -> int:
         number = self._db.value("SELECT version FROM studies WHERE nct_id = ?", (nct_id,))
@@ -413,6 +420,10 @@ class Writer:
         """Write what the registry says of the study as a whole; ``merged_into`` is the number that took its place."""
         self._db.execute("UPDATE studies SET presence = ?, merged_into = ? WHERE nct_id = ?", (presence.value, merged_into, nct_id))
 
+    def set_missing_since(self, nct_id: str, load: str | None) -> None:
+        """Write the load (an ISO day) on which the registry first said that it does not know the study, ``None`` once it does again."""
+        self._db.execute("UPDATE studies SET missing_since = ?1 WHERE nct_id = ?2 AND missing_since IS NOT ?1", (load, nct_id))
+
     def set_bytes_digest(self, nct_id: str, digest: bytes | None) -> None:
         """Write the digest of bytes that turned out to hold the latest content."""
         self._db.execute("UPDATE studies SET bytes_digest = ? WHERE nct_id = ?", (digest, nct_id))
@@ -453,6 +464,17 @@ class Writer:
             nct_id
             for (nct_id,) in self._db.rows(
                 "SELECT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE w.name = ? AND m.left_load IS NULL", (name,)
+            )
+        }
+
+    def left(self, name: str) -> set[str]:
+        """Return the numbers of the studies that were in a watch and are in it no more; they stay followed."""
+        return {
+            nct_id
+            for (nct_id,) in self._db.rows(
+                "SELECT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE w.name = ? "
+                "GROUP BY m.nct_id HAVING count(m.left_load) = count(*)",
+                (name,),
             )
         }
 

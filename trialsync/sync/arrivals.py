@@ -1,0 +1,268 @@
+"""Studies that arrived, by a poll or from files, into the store: a page at a time, each in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeGuard
+
+import structlog
+
+from trialsync.errors import RecordError
+from trialsync.model import By, Change, Kind, Origin, Presence, Tier, Version
+from trialsync.study import record
+from trialsync.study.diff import baseline, diff
+from trialsync.study.fields import PRESENCE, WATCH_PREFIX
+from trialsync.study.fingerprint import bytes_digest, fingerprint
+from trialsync.study.leaves import drift
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trialsync.model import Study
+    from trialsync.store.rows import Known
+    from trialsync.store.writer import Writer
+    from trialsync.study.diff import BaselineFields
+
+log = structlog.get_logger()
+
+_DAY_LENGTH: Final = len("2026-02-04")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A study as it arrived: its record, the record's own bytes, the load that it stands for, and a name of the place it came from."""
+
+    study: Study
+    raw: bytes
+    load: str
+    source: str = ""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a poll or an import has done so far. ``skipped`` holds a sentence for each record that was left out."""
+
+    studies: int = 0
+    new: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    changes: int = 0
+    skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    drifted: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """The watch that a page's studies belong to: a study that is not among ``members`` joins it.
+
+    ``announced`` is true once the watch's first walk of this query was complete: then joining is news. ``previous_load`` is the load of the
+    watch's last complete poll, an ISO day.
+    """
+
+    watch: str
+    members: set[str]
+    announced: bool
+    previous_load: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Takes pages of studies into a store. ``seen`` is the UTC instant that is recorded, ending in ``Z``."""
+
+    writer: Writer
+    origin: Origin
+    seen: str
+    baseline: BaselineFields
+    tally: Tally
+    joining: Joining | None = None
+
+    def page(self, arrivals: Iterable[Arrival]) -> None:
+        """Record a page of studies in one transaction; a record that can't be used is skipped, named and counted, the others are kept."""
+        good: dict[str, Arrival] = {}
+        for arrival in arrivals:
+            try:
+                good[record.check(arrival.study)] = arrival
+            except RecordError as error:
+                self._skip(arrival, error)
+        known = self.writer.known(good)
+        with self.writer.page():
+            for nct_id, arrival in good.items():
+                before = known.get(nct_id)
+                try:
+                    version = self._study(nct_id, arrival, before)
+                except RecordError as error:
+                    self._skip(arrival, error)
+                    continue
+                self.tally.studies += 1
+                self.tally.seen.add(nct_id)
+                if self.joining is not None and nct_id not in self.joining.members:
+                    self._join(nct_id, arrival, before, version, self.joining)
+
+    def _skip(self, arrival: Arrival, error: RecordError) -> None:
+        sentence = f"{arrival.source}: {error}" if arrival.source else str(error)
+        self.tally.skipped.append(sentence)
+        log.warning("study.skipped", source=arrival.source, why=error.message)
+
+    def _study(self, nct_id: str, arrival: Arrival, before: Known | None) -> Version | None:
+        """Record a study where it differs from what the store holds; return its new version, if it has one."""
+        digest = bytes_digest(arrival.raw)
+        if before is not None and digest is not None and digest == before.bytes_digest:
+            self._still_there(nct_id, arrival, before)
+            return None
+        print_now = fingerprint(arrival.study)
+        if before is not None and print_now == before.version.fingerprint:
+            if digest is not None and arrival.load >= before.version.load:
+                self.writer.set_bytes_digest(nct_id, digest)
+            self._still_there(nct_id, arrival, before)
+            return None
+        if before is None:
+            return self._first(nct_id, arrival, digest, print_now)
+        return self._next(nct_id, arrival, digest, print_now, before)
+
+    def _still_there(self, nct_id: str, arrival: Arrival, before: Known) -> None:
+        self.tally.unchanged += 1
+        if before.presence in {Presence.REMOVED, Presence.MERGED} and arrival.load > before.version.load:
+            self._presence(nct_id, arrival, before, Presence.LISTED)
+
+    def _first(self, nct_id: str, arrival: Arrival, digest: bytes | None, print_now: str) -> Version:
+        study = arrival.study
+        posted = record.posted(study)
+        version = Version(
+            nct_id=nct_id,
+            number=1,
+            registry_version=None,
+            date=posted if _is_day(posted) else arrival.load,
+            not_before=None,
+            load=arrival.load,
+            posted=posted,
+            seen=self.seen,
+            origin=self.origin,
+            fingerprint=print_now,
+        )
+        rows = baseline(study, self.baseline)
+        self.writer.add_version(version, study, digest, rows, baseline=True)
+        if record.is_withheld(study):
+            self.writer.set_presence(nct_id, Presence.WITHHELD)
+        self._note_drift(study)
+        self.tally.new += 1
+        return version
+
+    def _next(self, nct_id: str, arrival: Arrival, digest: bytes | None, print_now: str, before: Known) -> Version:
+        shown = self.writer.last_shown(nct_id, "9999-12-31") or before.version.load
+        if arrival.load < shown:
+            raise RecordError(f"{nct_id}: the record is of load {arrival.load}, older than what the store has of {shown}")
+        not_before = self.writer.last_shown(nct_id, arrival.load) or before.version.load
+        study = arrival.study
+        was_withheld, is_withheld = before.presence is Presence.WITHHELD, record.is_withheld(study)
+        old = self.writer.study(nct_id) if not was_withheld or is_withheld else self._last_open(nct_id, before)
+        changes = [] if is_withheld and not was_withheld else diff(old, study)
+        posted = record.posted(study)
+        version = Version(
+            nct_id=nct_id,
+            number=before.version.number + 1,
+            registry_version=None,
+            date=_date(posted, record.posted(old), not_before, arrival.load),
+            not_before=not_before,
+            load=arrival.load,
+            posted=posted,
+            seen=self.seen,
+            origin=self.origin,
+            fingerprint=print_now,
+        )
+        self.writer.add_version(version, study, digest, changes, baseline=False)
+        self.tally.updated += 1
+        self.tally.changes += len(changes)
+        now_present = Presence.WITHHELD if is_withheld else Presence.LISTED
+        if before.presence is not now_present:
+            self._presence(nct_id, arrival, before, now_present, version)
+        self._note_drift(study)
+        return version
+
+    def _last_open(self, nct_id: str, before: Known) -> Study:
+        """Return the newest content of a withheld study that was not withheld, or its withheld one where there is none."""
+        for number in range(before.version.number, 0, -1):
+            study = self.writer.study(nct_id, version=number)
+            if not record.is_withheld(study):
+                return study
+        return self.writer.study(nct_id)
+
+    def _presence(self, nct_id: str, arrival: Arrival, before: Known, now: Presence, version: Version | None = None) -> None:
+        change = presence_change(before.presence, now)
+        not_before = version.not_before if version else self.writer.last_shown(nct_id, arrival.load)
+        self.writer.add_whole(
+            change,
+            nct_id=nct_id,
+            date=version.date if version else arrival.load,
+            not_before=not_before,
+            load=arrival.load,
+            posted=record.posted(arrival.study),
+            seen=self.seen,
+            origin=self.origin,
+        )
+        self.writer.set_presence(nct_id, now)
+        self.tally.changes += 1
+
+    def _join(self, nct_id: str, arrival: Arrival, before: Known | None, version: Version | None, joining: Joining) -> None:
+        """Note that a study joined the watch; after the watch's first complete walk that is news."""
+        self.writer.join(joining.watch, [nct_id], arrival.load)
+        joining.members.add(nct_id)
+        if not joining.announced:
+            return
+        study, previous = arrival.study, joining.previous_load
+        first_posted = record.first_posted(study)
+        newly = first_posted if before is None and _is_day(first_posted) and previous is not None and previous < first_posted else None
+        date = newly or (version.date if version and before else arrival.load)
+        moved = version is not None and before is not None and record.posted(study) != before.version.posted
+        rows = [
+            Change(WATCH_PREFIX + joining.watch, None, None, Kind.ADDED, None, True, Tier.HEADLINE, By.SPONSOR if moved else By.REGISTRY)
+        ]
+        if newly:
+            rows.append(presence_change(None, Presence.LISTED))
+        for row in rows:
+            self.writer.add_whole(
+                row,
+                nct_id=nct_id,
+                date=date,
+                not_before=previous,
+                load=arrival.load,
+                posted=record.posted(study),
+                seen=self.seen,
+                origin=self.origin,
+            )
+        self.tally.changes += len(rows)
+
+    def _note_drift(self, study: Study) -> None:
+        for path in drift(study):
+            if path not in self.tally.drifted:
+                self.tally.drifted.add(path)
+                log.info("vocabulary.drift", path=path)
+
+
+def presence_change(before: Presence | None, after: Presence) -> Change:
+    """Return the change of a study's presence; ``None`` before means that it was first posted."""
+    kind = Kind.ADDED if before is None else Kind.CHANGED
+    return Change(PRESENCE, None, None, kind, before.value if before else None, after.value, Tier.HEADLINE, By.REGISTRY)
+
+
+def membership_change(watch: str, kind: Kind, by: By) -> Change:
+    """Return the change of a study that enters (``added``) or leaves (``removed``) a watch."""
+    inside = {Kind.ADDED: (None, True), Kind.REMOVED: (True, None)}
+    before, after = inside[kind]
+    return Change(WATCH_PREFIX + watch, None, None, kind, before, after, Tier.HEADLINE, by)
+
+
+def _is_day(text: str | None) -> TypeGuard[str]:
+    return text is not None and len(text) == _DAY_LENGTH and text[4] == text[7] == "-" and text.replace("-", "").isdigit()
+
+
+def _date(posted: str | None, posted_before: str | None, not_before: str, load: str) -> str:
+    """Return the day when a version began to hold.
+
+    Its posted date, where the sponsor moved it and it lies after the last load that showed the old content (in every real update seen:
+    old load < posted <= new load); otherwise its load.
+    """
+    if posted is not None and _is_day(posted) and posted != posted_before and not_before < posted <= load:
+        return posted
+    return load

@@ -1,0 +1,170 @@
+"""What became of the studies that a complete walk did not show: they left the watch, were merged, or were removed.
+
+Only the registry can say that something is gone: a study counts as removed when the registry's own sentence says so on two different loads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from trialsync.errors import StudyNotFound
+from trialsync.model import By, Kind, Presence, Watch
+from trialsync.registry.walk import Walk
+from trialsync.study import record
+from trialsync.sync.arrivals import Arrival, membership_change, presence_change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trialsync.model import Change, Study
+    from trialsync.registry.client import Fetched, Registry
+    from trialsync.sync.arrivals import Receiver
+
+MASS_SHARE: Final = 0.2
+"""More than this share of a watch's members missing at once concludes nothing: an outage is likelier than so many removals."""
+
+MASS_FROM: Final = 10
+"""Watches smaller than this are below any share."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the registry said of the studies that were looked up by their numbers."""
+
+    there: dict[str, Fetched] = field(default_factory=dict)
+    merged: dict[str, Fetched] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+
+
+def follow_up(watch: Watch, walk: Walk, *, registry: Registry, receiver: Receiver, load: str, accept_removals: bool = False) -> bool:
+    """Look up what the walk should have shown and did not, and record what became of it; return whether it could be concluded.
+
+    ``load`` is the ISO day of the walk's load. ``accept_removals`` concludes even where a large share of the watch is missing. Raises
+    RegistryError where a look-up fails: then nothing is concluded of the studies not looked up yet.
+    """
+    writer, tally, joining = receiver.writer, receiver.tally, receiver.joining
+    if joining is None:
+        return True
+    skipped = {word.rstrip(":") for sentence in tally.skipped for word in sentence.split() if word.startswith("NCT")}
+    missing = sorted(joining.members - tally.seen - set(walk.aliases.values()) - skipped)
+    former = sorted(writer.left(watch.name) - tally.seen - joining.members - skipped)
+    if not joining.announced and missing and not watch.nct_ids:
+        tally.notes.append(f"{watch.name}: its query was edited; {_studies(len(missing))} outside the new one left, but stay followed")
+    found = _look_up([*missing, *former], registry, load)
+    unknown = _say_never_found(watch, walk, found, receiver)
+    if len(found.gone) > MASS_SHARE * len(joining.members) and len(joining.members) >= MASS_FROM and not accept_removals:
+        tally.notes.append(
+            f"{watch.name}: the registry says that {len(found.gone):,} of {_studies(len(joining.members))} do not exist, which looks like a "
+            "fault of its own; nothing was concluded (if they are gone indeed: trialsync sync --accept-removals)"
+        )
+        return False
+    receiver.page(Arrival(each.study, each.raw, load) for each in (*found.there.values(), *found.merged.values()))
+    with writer.page():
+        for nct_id in found.there:
+            writer.set_missing_since(nct_id, None)
+            if nct_id in missing and not watch.nct_ids:
+                _leave(watch, nct_id, found.there[nct_id].study, receiver, load)
+        for nct_id, survivor in found.merged.items():
+            _merged(watch, nct_id, record.check(survivor.study), receiver, load)
+        for nct_id in found.gone:
+            if nct_id not in unknown:
+                _gone(watch, nct_id, receiver, load)
+    return True
+
+
+def _look_up(numbers: Iterable[str], registry: Registry, load: str) -> _Found:
+    """Ask for studies by their numbers, in batches first, then one by one for those that no batch returned."""
+    found = _Found()
+    asked = tuple(numbers)
+    if not asked:
+        return found
+    batch = Walk(registry, Watch("look-up", nct_ids=asked), load=load)
+    for page in batch.pages():
+        for fetched in page.studies:
+            number = record.check(fetched.study)
+            if number in asked:
+                found.there[number] = fetched
+            for alias in record.aliases(fetched.study):
+                if alias in asked and alias != number:
+                    found.merged[alias] = fetched
+    for number in batch.missing:
+        try:
+            fetched = registry.study(number)
+        except StudyNotFound:
+            found.gone.append(number)
+            continue
+        if record.nct_id(fetched.study) == number:
+            found.there[number] = fetched
+        else:
+            found.merged[number] = fetched
+    return found
+
+
+def _say_never_found(watch: Watch, walk: Walk, found: _Found, receiver: Receiver) -> set[str]:
+    """Note the numbers of a watch by numbers that the registry never knew, and those followed under another; return the first."""
+    known = receiver.writer.known([*walk.missing, *found.gone])
+    unknown = {number for number in (*walk.missing, *found.gone) if number not in known}
+    receiver.tally.notes += [f"{watch.name}: {number} was never found in the registry" for number in sorted(unknown)]
+    receiver.tally.notes += [f"asked {alias}, followed as {number}" for alias, number in sorted(walk.aliases.items())]
+    return unknown
+
+
+def _leave(watch: Watch, nct_id: str, study: Study, receiver: Receiver, load: str) -> None:
+    """Record that a study, which the registry still lists, left the watch; that is news unless the watch's query was edited."""
+    joining = receiver.joining
+    receiver.writer.leave(watch.name, [nct_id], load)
+    if joining is None or not joining.announced:
+        return
+    version = receiver.writer.known([nct_id])[nct_id].version
+    moved = version.load == load
+    by = By.SPONSOR if moved and version.date == version.posted else By.REGISTRY
+    change = membership_change(watch.name, Kind.REMOVED, by)
+    _record_whole(change, nct_id, study, receiver, load, date=version.date if moved else load, not_before=joining.previous_load)
+
+
+def _merged(watch: Watch, nct_id: str, survivor: str, receiver: Receiver, load: str) -> None:
+    known = receiver.writer.known([nct_id]).get(nct_id)
+    if known is None or (known.presence is Presence.MERGED and known.merged_into == survivor):
+        return
+    change = presence_change(known.presence, Presence.MERGED)
+    _record_whole(change, nct_id, receiver.writer.study(nct_id), receiver, load, date=load, not_before=known.version.load)
+    receiver.writer.set_presence(nct_id, Presence.MERGED, survivor)
+    receiver.writer.set_missing_since(nct_id, None)
+    receiver.writer.leave(watch.name, [nct_id], load)
+    receiver.tally.notes.append(f"{nct_id} was merged into {survivor}")
+
+
+def _gone(watch: Watch, nct_id: str, receiver: Receiver, load: str) -> None:
+    """Record a removal, or at the first sight of it, only the suspicion: the registry has to say so on two different loads."""
+    known = receiver.writer.known([nct_id])[nct_id]
+    if known.presence in {Presence.REMOVED, Presence.MERGED}:
+        return
+    if known.missing_since is None or known.missing_since >= load:
+        receiver.writer.set_missing_since(nct_id, load)
+        receiver.tally.notes.append(f"{nct_id} is not found any more; it counts as removed when the next load says so too")
+        return
+    change = presence_change(known.presence, Presence.REMOVED)
+    study = receiver.writer.study(nct_id)
+    _record_whole(change, nct_id, study, receiver, load, date=known.missing_since, not_before=known.version.load)
+    receiver.writer.set_presence(nct_id, Presence.REMOVED)
+    receiver.writer.leave(watch.name, [nct_id], load)
+
+
+def _record_whole(change: Change, nct_id: str, study: Study, receiver: Receiver, load: str, *, date: str, not_before: str | None) -> None:
+    shown = receiver.writer.last_shown(nct_id, date)
+    receiver.writer.add_whole(
+        change,
+        nct_id=nct_id,
+        date=date,
+        not_before=shown or not_before,
+        load=load,
+        posted=record.posted(study),
+        seen=receiver.seen,
+        origin=receiver.origin,
+    )
+    receiver.tally.changes += 1
+
+
+def _studies(count: int) -> str:
+    return f"{count:,} {'study' if count == 1 else 'studies'}"
