@@ -109,7 +109,7 @@ class Registry:
     ``requests``, ``bytes``, ``retries``, ``waited`` (seconds) and ``answers`` (by HTTP status) count since construction.
     """
 
-    def __init__(  # noqa: PLR0913 - all but the first are named, and each is a clock, a limit or the wire itself
+    def __init__(
         self,
         api_url: str,
         *,
