@@ -35,7 +35,7 @@ DIFFERENCE: Final = 2
 KEYFRAME: Final = 32
 """Every version whose number this divides stays whole, so that one bad blob, or a long history, costs at most this many."""
 
-_LEVEL: Final = 7
+_LEVEL: Final = 6
 _LARGEST_WINDOW: Final = 27
 _SMALLEST_WINDOW: Final = 10
 _LARGEST_STUDY: Final = 1 << 30

@@ -1,0 +1,167 @@
+"""What is recorded about watches and polls: who is in a watch, what a poll covered and how it ended."""
+
+# ruff: noqa: S608 - statements are put together from constants; every value is bound
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from trialsync.errors import UnknownWatch
+from trialsync.model import instant
+from trialsync.store import codec
+from trialsync.store.coverage import Coverage
+from trialsync.store.page import Pages
+from trialsync.store.rows import POLL_COLUMNS, CompletePoll, poll
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from trialsync.model import Origin, Poll, Watch
+    from trialsync.store.connection import Connection
+
+
+class PollWriter(Pages):
+    """The writer's part for watches and polls."""
+
+    def __init__(self, connection: Connection, now: Callable[[], datetime]) -> None:
+        super().__init__(connection, now)
+        self._coverage = Coverage(connection)
+        self._covered: dict[int, set[str]] = {}
+        self._page_covered: dict[int, set[str]] = {}
+
+    def _keep(self) -> None:
+        super()._keep()
+        for poll_id, nct_ids in self._page_covered.items():
+            self._covered.setdefault(poll_id, set()).update(nct_ids)
+        self._page_covered = {}
+
+    def _drop(self) -> None:
+        super()._drop()
+        self._page_covered = {}
+        self._coverage.forget()
+
+    def begin_poll(
+        self, *, watch: str | None, origin: Origin, load: str | None, data_timestamp: str | None, query: str | None, started: str
+    ) -> int:
+        """Write down that a poll began; return its id. One that never ends is called failed by the next writer."""
+        return self._db.execute(
+            'INSERT INTO polls (watch, origin, load, data_timestamp, "query", started) VALUES (?, ?, ?, ?, ?, ?)',
+            (watch, origin.value, load, data_timestamp, query, started),
+        )
+
+    def end_poll(self, poll: Poll) -> None:
+        """Write down how a poll ended, its counts, and what it covered."""
+        with self._db.atomic():
+            self._db.execute(
+                "UPDATE polls SET watch = ?, origin = ?, load = ?, data_timestamp = ?, started = ?, finished = ?, ended = ?, studies = ?, "
+                "new = ?, updated = ?, unchanged = ?, skipped = ?, changes = ?, requests = ?, message = ? WHERE id = ?",
+                (
+                    poll.watch,
+                    poll.origin.value,
+                    poll.load,
+                    poll.data_timestamp,
+                    poll.started,
+                    poll.finished,
+                    poll.ended.value if poll.ended else None,
+                    poll.studies,
+                    poll.new,
+                    poll.updated,
+                    poll.unchanged,
+                    poll.skipped,
+                    poll.changes,
+                    poll.requests,
+                    poll.message,
+                    poll.id,
+                ),
+            )
+            covered = self._covered.get(poll.id, set()) | self._page_covered.get(poll.id, set())
+            if covered:
+                self._write_covered(poll.id, covered)
+        self._covered.pop(poll.id, None)
+
+    def cover(self, poll_id: int, nct_ids: Iterable[str]) -> None:
+        """Note that a poll or import confirmed these studies; written when the poll ends, and only for pages that were kept.
+
+        A complete poll of a watch covers its members and needs none of this.
+        """
+        kept = self._page_covered if self._in_page else self._covered
+        kept.setdefault(poll_id, set()).update(nct_ids)
+
+    def _write_covered(self, poll_id: int, nct_ids: set[str]) -> None:
+        earlier = self._db.value("SELECT covered FROM polls WHERE id = ?", (poll_id,))
+        if earlier is not None:
+            nct_ids = nct_ids | codec.unpack_ids(earlier)
+        self._db.execute("UPDATE polls SET covered = ? WHERE id = ?", (codec.pack_ids(nct_ids), poll_id))
+        self._coverage.forget()
+
+    def last_complete(self, watch: str | None, query: str | None = None) -> CompletePoll | None:
+        """Return the last poll of a watch (``None``: of no watch) that ended complete, with the query that it asked, or ``None``.
+
+        Where a ``query`` is named, only polls that asked just that count.
+        """
+        row = self._db.row(
+            f"SELECT {POLL_COLUMNS}, p.\"query\" FROM polls p WHERE p.watch IS ?1 AND p.ended = 'complete' AND p.origin = 'poll' "
+            'AND (?2 IS NULL OR p."query" = ?2) ORDER BY p.id DESC LIMIT 1',
+            (watch, query),
+        )
+        return CompletePoll(poll(row[:-1]), row[-1]) if row else None
+
+    def last_shown(self, nct_id: str, before_load: str) -> str | None:
+        """Return the last load before ``before_load`` of which we know that the study's latest content still held, or ``None``."""
+        return self._coverage.last_shown(nct_id, before_load)
+
+    def save_watch(self, watch: Watch, query: str) -> None:
+        """Write a watch down under its name, with the text of what it asks."""
+        self._db.execute(
+            'INSERT INTO watches (name, "query", since) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "query" = excluded."query"',
+            (watch.name, query, instant(self._now())),
+        )
+
+    def members(self, name: str) -> set[str]:
+        """Return the numbers of the studies that are in a watch now; of a watch that was never saved, none."""
+        return {
+            nct_id
+            for (nct_id,) in self._db.rows(
+                "SELECT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE w.name = ? AND m.left_load IS NULL", (name,)
+            )
+        }
+
+    def left(self, name: str) -> set[str]:
+        """Return the numbers of the studies that were in a watch and are in it no more; they stay followed."""
+        return {
+            nct_id
+            for (nct_id,) in self._db.rows(
+                "SELECT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE w.name = ? "
+                "GROUP BY m.nct_id HAVING count(m.left_load) = count(*)",
+                (name,),
+            )
+        }
+
+    def join(self, name: str, nct_ids: Iterable[str], load: str) -> None:
+        """Write that these studies are in a watch from this load on; those that are in it already stay as they are.
+
+        Raises UnknownWatch for a watch that was never saved.
+        """
+        self._db.execute(
+            "INSERT INTO watch_studies (watch_id, nct_id, joined_load) SELECT ?1, j.value, ?3 FROM json_each(?2) j WHERE NOT EXISTS "
+            "(SELECT 1 FROM watch_studies m WHERE m.watch_id = ?1 AND m.nct_id = j.value AND m.left_load IS NULL) "
+            "ON CONFLICT (watch_id, nct_id, joined_load) DO UPDATE SET left_load = NULL",
+            (self._watch_id(name), orjson.dumps(list(nct_ids)).decode(), load),
+        )
+
+    def leave(self, name: str, nct_ids: Iterable[str], load: str) -> None:
+        """Write that these studies are in a watch no more, from this load on. Raises UnknownWatch for a watch that was never saved."""
+        self._db.execute(
+            "UPDATE watch_studies SET left_load = ? WHERE watch_id = ? AND left_load IS NULL "
+            "AND nct_id IN (SELECT value FROM json_each(?))",
+            (load, self._watch_id(name), orjson.dumps(list(nct_ids)).decode()),
+        )
+
+    def _watch_id(self, name: str) -> int:
+        number = self._db.value("SELECT id FROM watches WHERE name = ?", (name,))
+        if number is None:
+            raise UnknownWatch(f"no watch {name!r} in {self.path}", hint="trialsync watches lists them")
+        return int(number)

@@ -1,0 +1,321 @@
+"""What can be asked. A reader never blocks the writer, is never blocked by it, and never makes a file.
+
+A reader is one moment of the store: whatever it is asked, it answers as of when it was opened, so that counts and rows agree. Open a new
+one to see what was recorded since.
+"""
+
+# ruff: noqa: S608 - statements are put together from constants; every value is bound
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import orjson
+
+from trialsync.errors import BadDate, BadFilter, UsageError
+from trialsync.model import By, Kind, LoggedChange, Origin, Presence, Tier
+from trialsync.store import contents, rows, schema
+from trialsync.store.connection import Connection, check_version, connect
+from trialsync.store.coverage import Coverage
+from trialsync.store.filters import ChangeFilter, conditions, is_in_country
+from trialsync.study.diff import baseline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from trialsync.model import Json, Poll, Study, Version
+
+_HEADLINES: Final = (
+    "nct_id, title, overall_status, phases, study_type, sponsor, conditions, countries, enrollment, start_date, primary_completion_date, "
+    "completion_date, has_results, first_posted, posted, presence, merged_into, version"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Headlines:
+    """A study's row: what is worth knowing of its latest version without reading it. Dates are ISO, some of them months or years."""
+
+    nct_id: str
+    title: str | None
+    overall_status: str | None
+    phases: tuple[str, ...]
+    study_type: str | None
+    sponsor: str | None
+    conditions: tuple[str, ...]
+    countries: tuple[str, ...]
+    enrollment: int | None
+    start_date: str | None
+    primary_completion_date: str | None
+    completion_date: str | None
+    has_results: bool
+    first_posted: str | None
+    posted: str | None
+    presence: Presence
+    merged_into: str | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRow:
+    """A watch as the store knows it: what it asks, since when (UTC instant), how many studies are in it, how many left, its last polls."""
+
+    name: str
+    query: str
+    since: str
+    members: int
+    left: int
+    last_complete: Poll | None
+    last: Poll | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """How many rows a filter leaves out for their sort alone."""
+
+    housekeeping: int
+    baseline: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much the store holds. ``changes`` are those that happened, ``baseline`` the rows of first known versions."""
+
+    studies: int
+    versions: int
+    changes: int
+    baseline: int
+
+
+class Reader:
+    """A store opened for reading, as it stood at that moment."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.path = connection.path
+        self._db = connection
+        self._coverage = Coverage(connection)
+        self._baseline: tuple[tuple[str, int], dict[tuple[str, str | None, str | None], Json]] | None = None
+        connection.raw.create_function("is_in_country", 5, is_in_country, deterministic=True)
+
+    @classmethod
+    def open(cls, path: Path) -> Reader:
+        """Open a store for reading. Raises StoreMissing, StoreForeign, StoreTooNew, StoreDamaged."""
+        connection = connect(path, writable=False)
+        try:
+            connection.execute("BEGIN")
+            check_version(connection, schema.SCHEMA)
+        except BaseException:
+            connection.raw.close()
+            raise
+        return cls(connection)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._db.raw.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # The change log
+
+    def changes(
+        self, wanted: ChangeFilter, *, after: int | None = None, limit: int | None = None, newest_first: bool = False
+    ) -> Iterator[LoggedChange]:
+        """Yield the rows of the change log that a filter wants, by id, one at a time; ``after`` is a cursor: rows with a greater id.
+
+        ``limit`` None is no limit. Raises BadFilter, UnknownWatch, StoreDamaged.
+        """
+        found = conditions(self._db, wanted, after)
+        order = "DESC" if newest_first else "ASC"
+        sql = f"SELECT c.id FROM {found.source} ORDER BY c.id {order} LIMIT ?"
+        for (number,) in self._db.rows(sql, (*found.parameters, -1 if limit is None else limit)):
+            row = self._db.row("SELECT * FROM change_log WHERE id = ?", (number,))
+            if row is not None:
+                yield self._logged(row)
+
+    def changes_of(self, nct_id: str, *, version: int | None = None, baseline: bool = True) -> list[LoggedChange]:
+        """Return one study's rows of the change log, by id; those of one version where it is given."""
+        found = self.changes(ChangeFilter(studies=(nct_id,), baseline=baseline))
+        return [change for change in found if version is None or change.version == version]
+
+    def count(self, wanted: ChangeFilter, *, after: int | None = None) -> int:
+        """Return how many rows a filter wants. Raises BadFilter, UnknownWatch."""
+        found = conditions(self._db, wanted, after)
+        return int(self._db.value(f"SELECT count(*) FROM {found.source}", found.parameters))
+
+    def hidden(self, wanted: ChangeFilter, *, after: int | None = None) -> Hidden:
+        """Return how many rows a filter leaves out because they are housekeeping, and how many because they are baseline."""
+        housekeeping = 0
+        if not wanted.housekeeping:
+            housekeeping = self.count(replace(wanted, housekeeping=True), after=after) - self.count(wanted, after=after)
+        hidden = 0
+        if not wanted.baseline:
+            hidden = self.count(replace(wanted, baseline=True), after=after) - self.count(wanted, after=after)
+        return Hidden(housekeeping, hidden)
+
+    def last_id(self) -> int:
+        """Return the id of the last change ever recorded, 0 before the first: the cursor at the log's end."""
+        return int(self._db.value("SELECT seq FROM sqlite_sequence WHERE name = 'changes'") or 0)
+
+    def check_cursor(self, after: int) -> None:
+        """Raise BadFilter for a cursor that this log never gave out."""
+        last = self.last_id()
+        if not 0 <= after <= last:
+            raise BadFilter(
+                f"cursor {after} is past the log's end, {last}", hint="it is of another store, or of one restored; read again from 0"
+            )
+
+    def _logged(self, row: tuple[Any, ...]) -> LoggedChange:
+        (
+            number, ref, nct_id, title, sponsor, version, registry_version, date, not_before, load, posted, seen, path, field, item,
+            attribute, kind, tier, before, after, is_baseline, by, origin, facts, url,
+        ) = row  # fmt: skip
+        with rows.sound(f"change {number}"):
+            return LoggedChange(
+                id=number,
+                ref=ref,
+                nct_id=nct_id,
+                title=title,
+                sponsor=sponsor,
+                version=version,
+                registry_version=registry_version,
+                date=date,
+                not_before=not_before,
+                load=load,
+                posted=posted,
+                seen=seen,
+                path=path,
+                field=field,
+                item=item,
+                attribute=attribute,
+                kind=Kind(kind),
+                tier=Tier(tier),
+                before=_value(before),
+                after=self._first_value(nct_id, version, (field, item, attribute)) if is_baseline else _value(after),
+                baseline=bool(is_baseline),
+                by=None if by is None else By(by),
+                origin=Origin(origin),
+                facts=orjson.loads(facts),
+                url=url,
+            )
+
+    def _first_value(self, nct_id: str, version: int, path: tuple[str, str | None, str | None]) -> Json:
+        """Return what a baseline row's path holds in its version."""
+        if self._baseline is None or self._baseline[0] != (nct_id, version):
+            study = contents.study(self._db, nct_id, version)
+            values = {(each.field, each.item, each.attribute): each.after for each in baseline(study, "all")}
+            self._baseline = ((nct_id, version), values)
+        return self._baseline[1].get(path)
+
+    # Studies
+
+    def has(self, nct_id: str) -> bool:
+        """Return whether the store has the study."""
+        return self._db.value("SELECT 1 FROM studies WHERE nct_id = ?", (nct_id,)) is not None
+
+    def headlines(self, nct_id: str) -> Headlines:
+        """Return a study's row. Raises UsageError where the store does not have it."""
+        row = self._db.row(f"SELECT {_HEADLINES} FROM studies WHERE nct_id = ?", (nct_id,))
+        if row is None:
+            raise self._unknown(nct_id)
+        return _headlines(row)
+
+    def studies(self, watch: str | None = None) -> Iterator[Headlines]:
+        """Yield the rows of all studies, or of those that are in a watch now, by number."""
+        members = (
+            "nct_id IN (SELECT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE w.name = ? AND m.left_load IS NULL)"
+        )
+        sql = f"SELECT {_HEADLINES} FROM studies WHERE {members if watch is not None else '1'} ORDER BY nct_id"
+        for row in self._db.rows(sql, () if watch is None else (watch,)):
+            yield _headlines(row)
+
+    def study(self, nct_id: str, *, as_of: str | None = None, version: int | None = None) -> Study:
+        """Return a study as it is, as it was on an ISO day, or at a version.
+
+        Raises UsageError for a study or version that the store does not have, BadDate for a day before the first version, StoreDamaged.
+        """
+        if as_of is not None:
+            return contents.study(self._db, nct_id, self.version_at(nct_id, as_of).number)
+        numbers = [known.number for known in self.versions(nct_id)]
+        if version is not None and version not in numbers:
+            raise UsageError(f"{nct_id} has no version {version}", hint=f"it has 1 to {len(numbers)}")
+        return contents.study(self._db, nct_id, numbers[-1] if version is None else version)
+
+    def version_at(self, nct_id: str, as_of: str) -> Version:
+        """Return the version that held at the end of an ISO day. Raises UsageError, or BadDate for a day before the first version."""
+        known = self.versions(nct_id)
+        held = [version for version in known if version.date <= as_of]
+        if not held:
+            raise BadDate(f"{nct_id} is not known as of {as_of}", hint=f"its first known version is of {known[0].date}")
+        return held[-1]
+
+    def versions(self, nct_id: str) -> list[Version]:
+        """Return a study's versions, oldest first. Raises UsageError where the store does not have it."""
+        sql = f"SELECT {rows.VERSION_COLUMNS} FROM versions v WHERE v.nct_id = ? ORDER BY v.number"
+        found = [rows.version(row) for row in self._db.rows(sql, (nct_id,))]
+        if not found:
+            raise self._unknown(nct_id)
+        return found
+
+    def last_seen(self, nct_id: str) -> str | None:
+        """Return the instant of the last complete poll or import that covered the study (UTC, ending in ``Z``), or ``None``."""
+        return self._coverage.last_seen(nct_id)
+
+    def _unknown(self, nct_id: str) -> UsageError:
+        return UsageError(f"{nct_id} is not in {self.path}", hint=f"trialsync sync {nct_id} fetches it")
+
+    # Watches, polls, and the whole
+
+    def watches(self) -> list[WatchRow]:
+        """Return the watches that were ever saved, by name."""
+        return [
+            WatchRow(name, query, since, members, left, self._poll_of(name, "AND p.ended = 'complete'"), self._poll_of(name, ""))
+            for name, query, since, members, left in self._db.rows(
+                'SELECT w.name, w."query", w.since, count(m.nct_id) FILTER (WHERE m.left_load IS NULL), '
+                "count(DISTINCT m.nct_id) - count(m.nct_id) FILTER (WHERE m.left_load IS NULL) "
+                "FROM watches w LEFT JOIN watch_studies m ON m.watch_id = w.id GROUP BY w.id ORDER BY w.name"
+            )
+        ]
+
+    def _poll_of(self, watch: str, condition: str) -> Poll | None:
+        sql = f"SELECT {rows.POLL_COLUMNS} FROM polls p WHERE p.watch = ? {condition} ORDER BY p.id DESC LIMIT 1"
+        row = self._db.row(sql, (watch,))
+        return rows.poll(row) if row else None
+
+    def polls(self, limit: int | None = None, watch: str | None = None) -> list[Poll]:
+        """Return past polls, newest first, those of one watch where it is given."""
+        sql = f"SELECT {rows.POLL_COLUMNS} FROM polls p WHERE ?1 IS NULL OR p.watch = ?1 ORDER BY p.id DESC LIMIT ?2"
+        return [rows.poll(row) for row in self._db.rows(sql, (watch, -1 if limit is None else limit))]
+
+    def unknown_fields(self) -> list[str]:
+        """Return the names of fields that studies have and the vocabulary does not."""
+        return [name for (name,) in self._db.rows("SELECT name FROM fields WHERE known = 0 ORDER BY name")]
+
+    def counts(self) -> Counts:
+        """Return how much the store holds."""
+        changes = self._db.value("SELECT count(*) FROM changes INDEXED BY changes_by_id WHERE baseline = 0")
+        return Counts(
+            self._db.value("SELECT count(*) FROM studies"),
+            self._db.value("SELECT count(*) FROM versions"),
+            changes,
+            self._db.value("SELECT count(*) FROM changes") - changes,
+        )
+
+
+def _value(text: str | None) -> Json:
+    return None if text is None else orjson.loads(text)
+
+
+def _headlines(row: tuple[Any, ...]) -> Headlines:
+    values = list(row)
+    with rows.sound(f"the row of {row[0]}"):
+        for place in (3, 6, 7):
+            values[place] = tuple(orjson.loads(values[place]))
+        values[12] = bool(values[12])
+        values[15] = Presence(values[15])
+        return Headlines(*values)

@@ -1,0 +1,312 @@
+"""What is recorded about studies: versions, their content, the changes that led to them, and changes of a study as a whole."""
+
+# ruff: noqa: S608 - statements are put together from constants; every value is bound
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from trialsync.errors import StoreError
+from trialsync.model import Kind, Presence
+from trialsync.store import codec, contents
+from trialsync.store.page import Pages
+from trialsync.store.rows import VERSION_COLUMNS, Known, sound, version
+from trialsync.study import record
+from trialsync.study.fields import WATCH_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from trialsync.model import Change, Json, Origin, Study, Version
+    from trialsync.store.connection import Connection
+
+
+class StudyWriter(Pages):
+    """The writer's part for studies."""
+
+    def __init__(self, connection: Connection, now: Callable[[], datetime]) -> None:
+        super().__init__(connection, now)
+        self._new_fields: list[str] = []
+        self._page_new_fields: list[str] = []
+        self._remember()
+
+    def _remember(self) -> None:
+        """Read from the store what is kept in memory of it."""
+        self._fields: dict[str, tuple[int, str]] = {
+            name: (number, tier) for number, name, tier in self._db.rows("SELECT id, name, tier FROM fields")
+        }
+        self._last_id: int = self._db.value("SELECT seq FROM sqlite_sequence WHERE name = 'changes'") or 0
+
+    def _keep(self) -> None:
+        super()._keep()
+        self._new_fields += self._page_new_fields
+        self._page_new_fields = []
+
+    def _drop(self) -> None:
+        super()._drop()
+        self._page_new_fields = []
+        self._remember()
+
+    def known(self, nct_ids: Iterable[str]) -> dict[str, Known]:
+        """Return what the store knows of these studies; those that it does not have are left out."""
+        found = {}
+        for *columns, bytes_digest, presence, merged_into, missing_since in self._db.rows(
+            f"SELECT {VERSION_COLUMNS}, s.bytes_digest, s.presence, s.merged_into, s.missing_since FROM json_each(?) j "
+            "JOIN studies s ON s.nct_id = j.value JOIN versions v ON v.nct_id = s.nct_id AND v.number = s.version",
+            (orjson.dumps(list(nct_ids)).decode(),),
+        ):
+            latest = version(tuple(columns))
+            with sound(f"the row of {latest.nct_id}"):
+                found[latest.nct_id] = Known(latest.nct_id, latest, bytes_digest, Presence(presence), merged_into, missing_since)
+        return found
+
+    def study(self, nct_id: str, *, version: int | None = None) -> Study:
+        """Return a study's content, the latest where no version is named.
+
+        Raises StoreError where there is no such study, StoreDamaged where it can't be read.
+        """
+        return contents.study(self._db, nct_id, self._latest(nct_id) if version is None else version)
+
+    def _latest(self, nct_id: str) -> int:
+        number = self._db.value("SELECT version FROM studies WHERE nct_id = ?", (nct_id,))
+        if number is None:
+            raise StoreError(f"{nct_id} is not in {self.path}")
+        return int(number)
+
+    def add_version(
+        self,
+        version: Version,
+        study: Study,
+        bytes_digest: bytes | None,
+        changes: Sequence[Change],
+        *,
+        baseline: bool,
+        facts: Mapping[int, Sequence[Mapping[str, Json]]] | None = None,
+    ) -> None:
+        """Record a study's next version, inside a page: its content, its headline columns, and the changes that led to it.
+
+        ``version.number`` is the latest number plus one. ``facts`` are those of a change, by its place in ``changes``; each has an ``id``
+        and a ``rule``. Baseline rows keep no values: the reader takes them from the version. Raises StoreError for a number out of order,
+        RecordError for a record that is no valid JSON.
+        """
+        self._check_page()
+        content = codec.text(study)
+        latest = self._db.value("SELECT version FROM studies WHERE nct_id = ?", (version.nct_id,)) or 0
+        if version.number != latest + 1:
+            raise StoreError(f"{version.nct_id}: version {version.number} can't follow version {latest}")
+        self._write_study(version, study, bytes_digest, is_new=latest == 0)
+        if latest:
+            self._make_difference(version.nct_id, latest, content)
+        ordinal = self._db.value("SELECT count(*) FROM versions WHERE nct_id = ? AND date = ?", (version.nct_id, version.date)) + 1
+        first, last = (self._last_id + 1, self._last_id + len(changes)) if changes else (None, None)
+        version_id = self._db.execute(
+            "INSERT INTO versions (nct_id, number, registry_version, date, ordinal, not_before, load, posted, seen, origin, fingerprint, "
+            "first_change, last_change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                version.nct_id,
+                version.number,
+                version.registry_version,
+                version.date,
+                ordinal,
+                version.not_before,
+                version.load,
+                version.posted,
+                version.seen,
+                version.origin.value,
+                version.fingerprint,
+                first,
+                last,
+            ),
+        )
+        self._db.execute("INSERT INTO contents (version_id, content) VALUES (?, ?)", (version_id, codec.pack(content)))
+        if baseline:
+            self._write_baseline(version_id, changes)
+        else:
+            for place, change in enumerate(changes):
+                self._write_change(version_id, change, version.date, (facts or {}).get(place, ()))
+
+    def _write_study(self, version: Version, study: Study, bytes_digest: bytes | None, *, is_new: bool) -> None:
+        countries = record.countries(study)
+        columns = (
+            record.title(study),
+            record.overall_status(study),
+            _json(record.phases(study)),
+            record.study_type(study),
+            record.sponsor(study),
+            _json(record.conditions(study)),
+            _json(countries),
+            record.enrollment(study),
+            record.start_date(study),
+            record.primary_completion_date(study),
+            record.completion_date(study),
+            int(record.has_results(study)),
+            record.first_posted(study),
+            record.posted(study),
+            version.number,
+            bytes_digest,
+            version.nct_id,
+        )
+        if is_new:
+            self._db.execute(
+                "INSERT INTO studies (title, overall_status, phases, study_type, sponsor, conditions, countries, enrollment, start_date, "
+                "primary_completion_date, completion_date, has_results, first_posted, posted, version, bytes_digest, nct_id) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                columns,
+            )
+        else:
+            self._db.execute(
+                "DELETE FROM study_countries WHERE nct_id = ? AND country IN "
+                "(SELECT j.value FROM studies s, json_each(s.countries) j WHERE s.nct_id = ?)",
+                (version.nct_id, version.nct_id),
+            )
+            self._db.execute(
+                "UPDATE studies SET title = ?, overall_status = ?, phases = ?, study_type = ?, sponsor = ?, conditions = ?, countries = ?, "
+                "enrollment = ?, start_date = ?, primary_completion_date = ?, completion_date = ?, has_results = ?, first_posted = ?, "
+                "posted = ?, version = ?, bytes_digest = ? WHERE nct_id = ?",
+                columns,
+            )
+        self._db.many("INSERT INTO study_countries (country, nct_id) VALUES (?, ?)", ((country, version.nct_id) for country in countries))
+
+    def _make_difference(self, nct_id: str, number: int, newer: bytes) -> None:
+        """Rewrite what was the latest content as its difference from the content that follows it, where that is smaller."""
+        if number % codec.KEYFRAME == 0:
+            return
+        version_id, blob = self._db.row(
+            "SELECT v.id, c.content FROM versions v LEFT JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? AND v.number = ?",
+            (nct_id, number),
+        ) or (None, None)
+        if blob is None:
+            raise contents.damaged(nct_id, number, "its content is missing")
+        try:
+            difference = codec.pack_difference(codec.unpack(blob), newer)
+        except codec.BadBlob as error:
+            raise contents.damaged(nct_id, number, error) from error
+        if len(difference) < len(blob):
+            self._db.execute("UPDATE contents SET content = ? WHERE version_id = ?", (difference, version_id))
+
+    def _write_baseline(self, version_id: int, changes: Sequence[Change]) -> None:
+        rows = []
+        for change in changes:
+            field_id, tier = self._field(change)
+            self._last_id += 1
+            rows.append(
+                (
+                    self._last_id,
+                    version_id,
+                    field_id,
+                    change.item,
+                    change.attribute,
+                    None if change.kind is Kind.ADDED else change.kind.value,
+                    None if change.tier == tier else change.tier.value,
+                )
+            )
+        self._db.many(
+            "INSERT INTO changes (id, version_id, field_id, item, attribute, baseline, kind, tier) VALUES (?, ?, ?, ?, ?, 1, ?, ?)", rows
+        )
+
+    def _write_change(self, version_id: int, change: Change, date: str, facts: Sequence[Mapping[str, Json]]) -> None:
+        field_id, _ = self._field(change)
+        self._last_id += 1
+        self._db.execute(
+            'INSERT INTO changes (id, version_id, field_id, item, attribute, baseline, date, kind, tier, "by", before, after) '
+            "VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
+            (
+                self._last_id,
+                version_id,
+                field_id,
+                change.item,
+                change.attribute,
+                date,
+                change.kind.value,
+                change.tier.value,
+                change.by.value if change.by else None,
+                None if change.before is None else _json(change.before),
+                None if change.after is None else _json(change.after),
+            ),
+        )
+        words = "\n".join((*_words(change.before), *_words(change.after)))
+        if words:
+            self._db.execute("INSERT INTO change_words (rowid, value) VALUES (?, ?)", (self._last_id, words))
+        self._db.many(
+            "INSERT INTO change_facts (change_id, fact, rule, json) VALUES (?, ?, ?, ?)",
+            [(self._last_id, fact["id"], fact["rule"], _json(dict(fact))) for fact in facts],
+        )
+
+    def add_whole(
+        self,
+        change: Change,
+        *,
+        nct_id: str,
+        date: str,
+        not_before: str | None,
+        load: str,
+        posted: str | None,
+        seen: str,
+        origin: Origin,
+        facts: Sequence[Mapping[str, Json]] = (),
+    ) -> None:
+        """Record a change of a study as a whole (``registry.presence``, ``watch.<name>``), inside a page, with dates of its own.
+
+        Raises StoreError where there is no such study.
+        """
+        self._check_page()
+        version_id = self._db.value("SELECT id FROM versions WHERE nct_id = ? AND number = ?", (nct_id, self._latest(nct_id)))
+        self._write_change(version_id, change, date, facts)
+        self._db.execute(
+            "INSERT INTO occasions (change_id, not_before, load, posted, seen, origin) VALUES (?, ?, ?, ?, ?, ?)",
+            (self._last_id, not_before, load, posted, seen, origin.value),
+        )
+
+    def set_presence(self, nct_id: str, presence: Presence, merged_into: str | None = None) -> None:
+        """Write what the registry says of the study as a whole; ``merged_into`` is the number that took its place."""
+        self._db.execute("UPDATE studies SET presence = ?, merged_into = ? WHERE nct_id = ?", (presence.value, merged_into, nct_id))
+
+    def set_missing_since(self, nct_id: str, load: str | None) -> None:
+        """Write the load (an ISO day) on which the registry first said that it does not know the study, ``None`` once it does again."""
+        self._db.execute("UPDATE studies SET missing_since = ?1 WHERE nct_id = ?2 AND missing_since IS NOT ?1", (load, nct_id))
+
+    def set_bytes_digest(self, nct_id: str, digest: bytes | None) -> None:
+        """Write the digest of bytes that turned out to hold the latest content."""
+        self._db.execute("UPDATE studies SET bytes_digest = ? WHERE nct_id = ?", (digest, nct_id))
+
+    def take_new_fields(self) -> list[str]:
+        """Return the names, in kept pages, of fields that the vocabulary does not have and the store had never met; each once."""
+        taken, self._new_fields = self._new_fields, []
+        return taken
+
+    def _field(self, change: Change) -> tuple[int, str]:
+        found = self._fields.get(change.field)
+        if found is None:
+            is_watch = change.field.startswith(WATCH_PREFIX)
+            number = self._db.execute(
+                "INSERT INTO fields (name, tier, core, known) VALUES (?, ?, 0, ?)", (change.field, change.tier.value, int(is_watch))
+            )
+            found = self._fields[change.field] = (number, change.tier.value)
+            if not is_watch:
+                self._page_new_fields.append(change.field)
+        return found
+
+    def _check_page(self) -> None:
+        if not self._in_page:
+            raise RuntimeError("what changes a study belongs inside page()")
+
+
+def _json(value: Json) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _words(value: Json) -> Iterator[str]:
+    """Yield the texts and numbers inside a value, for full-text search."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for part in value:
+            yield from _words(part)
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _words(part)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
