@@ -107,12 +107,13 @@ def connect(path: Path, *, writable: bool) -> Connection:
     Raises StoreMissing, StoreForeign, StoreDamaged, StoreUnwritable.
     """
     check_file(path)
-    connection = _open(path, writable=writable)
     try:
-        application_id = connection.value("PRAGMA application_id")
-    except BaseException:
-        connection.raw.close()
-        raise
+        connection, application_id = _open_and_look(path, "rw" if writable else "ro")
+    except StoreUnwritable:
+        if writable or _has_log(path):
+            raise
+        # In a folder that can't be written SQLite can't share a store in WAL mode; an empty log means that nobody is writing to it either.
+        connection, application_id = _open_and_look(path, "ro&immutable=1")
     if application_id != APPLICATION_ID:
         connection.raw.close()
         raise StoreForeign(f"{path} is not a trialsync store", hint="check the path; a new store is made by trialsync init")
@@ -154,11 +155,24 @@ def create_file(path: Path) -> Connection:
         raise StoreUnwritable(f"{path} can't be made: {error}") from error
     if not path.parent.is_dir():
         raise StoreUnwritable(f"{path} can't be made: there is no folder {path.parent}", hint=f"mkdir -p {path.parent}")
-    return _open(path, writable=True, new=True)
+    return _open(path, "rwc")
 
 
-def _open(path: Path, *, writable: bool, new: bool = False) -> Connection:
-    mode = "rwc" if new else "rw" if writable else "ro"
+def _open_and_look(path: Path, mode: str) -> tuple[Connection, int]:
+    connection = _open(path, mode)
+    try:
+        return connection, connection.value("PRAGMA application_id")
+    except BaseException:
+        connection.raw.close()
+        raise
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(path.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _open(path: Path, mode: str) -> Connection:
     with faults(path):
         raw = sqlite3.connect(
             f"file:{quote(str(path.absolute()))}?mode={mode}",

@@ -1,4 +1,4 @@
-"""What can be asked. A reader never blocks the writer, is never blocked by it, and never makes a file.
+"""What can be asked. A reader never blocks the writer, is never blocked by it, and never makes a store.
 
 A reader is one moment of the store: whatever it is asked, it answers as of when it was opened, so that counts and rows agree. Open a new
 one to see what was recorded since.

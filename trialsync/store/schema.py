@@ -8,6 +8,8 @@ values (those are in the version), no tier and kind where the field's and ``adde
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlite_utils import Migrations
@@ -19,8 +21,6 @@ from trialsync.store.lock import Lock
 from trialsync.study.fields import FIELDS, PRESENCE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sqlite_utils import Database
 
 PAGE_BYTES: Final = 1024
@@ -243,6 +243,8 @@ _FIRST_STORE: Final = (
     """,
 )
 
+_NOT_OURS: Final = ("sqlite_", "_sqlite_", "idx__sqlite_", "study_words_", "change_words_")
+
 SCHEMA: Final = 1
 """The number of the newest migration: ``PRAGMA user_version`` of a store that has them all."""
 
@@ -276,6 +278,7 @@ def migrate(connection: Connection, migrations: Migrations = MIGRATIONS, newest:
     Raises StoreTooNew for a store of a newer trialsync, StoreUnwritable where there is no room for the backup.
     """
     number = check_version(connection, newest)
+    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     if number < newest:
         backup_beside(connection, connection.path.with_name(f"{connection.path.name}.schema-{number}"))
@@ -291,6 +294,18 @@ def backup_beside(connection: Connection, target: Path) -> None:
             connection.raw.backup(copy.raw)
     finally:
         copy.raw.close()
+
+
+def parts() -> dict[str, str | None]:
+    """Return the SQL of every part of the newest schema, by name; SQLite's own tables and those of its extensions left out."""
+    connection = Connection(Path(":memory:"), sqlite3.connect(":memory:", isolation_level=None))
+    try:
+        with connection.atomic():
+            MIGRATIONS.apply(connection.database)
+        found = connection.rows("SELECT name, sql FROM sqlite_schema")
+        return {name: sql for name, sql in found if not name.startswith(_NOT_OURS)}
+    finally:
+        connection.raw.close()
 
 
 def _is_blank(path: Path) -> bool:
