@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from trialsync.registry.sandbox import parameters, projection, search
+from trialsync.registry.sandbox import parameters, projection, search, table
 from trialsync.registry.sandbox.answers import DATA_CHANGED, JSON, Answer, Refused, html_answer, json_answer
 from trialsync.registry.sandbox.faults import Fault
 from trialsync.registry.sandbox.tokens import Place, place
@@ -57,31 +57,45 @@ def _version(request: Request) -> Answer:
 
 def _studies(request: Request) -> Answer:
     given = parameters.read(request.query_string, parameters.STUDIES)
-    _json_only(given, ("json", "csv"))
+    layout = _layout(given, ("json", "csv"))
     parameters.choice(given, "countTotal", ("false", "true"))
     size = parameters.page_size(given)
     wanted = search.parse(given)
-    tree = projection.parse(given["fields"], wanted.queried) if "fields" in given else None
+    names = table.columns(given.get("fields")) if layout == "csv" else ()
+    tree = projection.parse(given["fields"], wanted.queried) if layout == "json" and "fields" in given else None
     start = _start(request, given.get("pageToken", ""))
     key = tuple(sorted((name, value) for name, value in given.items() if name not in _NOT_FILTERS))
     found = request.order(request.dataset, key, lambda: wanted, start.seed)
-    first = max(0, start.offset - (1 if request.fault is Fault.PAGE_SHIFT else 0))
-    page = found[first : first + size]
-    following = Place(start.version, start.offset + size, start.seed) if len(page) == size else None
-    if request.fault is Fault.REPEATED_TOKEN:
-        following = start
-    elif request.fault is Fault.RESTARTED_LIST:
-        following = Place(start.version, 0, start.seed)
-    elif request.fault is Fault.SHORT_PAGE:
-        page = page[: len(page) // 2]
+    page, following = _page(found, start, size, request.fault)
+    first = not given.get("pageToken")
+    total = len(found) if first and given.get("countTotal") == "true" else None
+    if layout == "csv":
+        body = table.table((held.study(request.dataset.label) for held in page), names, header=first)
+        headers = [] if total is None else [("x-total-count", str(total))]
+        headers.extend([("x-next-page-token", following.token())] if following else [])
+        return Answer(200, body, "text/csv; charset=UTF-8", [("Access-Control-Allow-Origin", "*"), *headers], tagged=True)
     parts = [_line(held, request.dataset.label, tree) for held in page]
     if request.fault is Fault.RECORD_WITHOUT_ID and parts:
         parts[0] = _without_id(parts[0])
-    count = f'"totalCount":{len(found)},' if given.get("countTotal") == "true" and not given.get("pageToken") else ""
     # An empty list has just two spaces in it; otherwise every study stands on a line of its own.
     body = b"[\n" + b",\n".join(parts) + b"\n]" if parts else b"[  ]"
+    count = "" if total is None else f'"totalCount":{total},'
     tail = f',"nextPageToken":"{following.token()}"' if following else ""
     return Answer(200, f'{{{count}"studies":'.encode() + body + f"{tail}}}".encode(), JSON, tagged=True)
+
+
+def _page(found: list[Held], start: Place, size: int, fault: Fault | None) -> tuple[list[Held], Place | None]:
+    """Return the studies of a page and the place of the next; there is one whenever the page is full."""
+    first = max(0, start.offset - 1) if fault is Fault.PAGE_SHIFT else start.offset
+    page = found[first : first + size]
+    following = Place(start.version, start.offset + size, start.seed) if len(page) == size else None
+    if fault is Fault.REPEATED_TOKEN:
+        following = start
+    elif fault is Fault.RESTARTED_LIST:
+        following = Place(start.version, 0, start.seed)
+    elif fault is Fault.SHORT_PAGE:
+        page = page[: len(page) // 2]
+    return page, following
 
 
 def _start(request: Request, token: str) -> Place:
@@ -105,12 +119,12 @@ def _without_id(line: bytes) -> bytes:
     return orjson.dumps(study)
 
 
-def _json_only(given: dict[str, str], formats: tuple[str, ...]) -> str:
+def _layout(given: dict[str, str], formats: tuple[str, ...]) -> str:
     wanted = parameters.choice(given, "format", formats)
     if parameters.choice(given, "markupFormat", ("markdown", "legacy")) == "legacy":
         raise Refused("The sandbox has no markupFormat=legacy; it sends markdown")
-    if wanted not in {"json", "json.zip"}:
-        raise Refused(f"The sandbox has no format={wanted}; it sends json")
+    if wanted in {"fhir.json", "ris"}:
+        raise Refused(f"The sandbox has no format={wanted}; it sends json, json.zip and csv")
     return wanted
 
 
@@ -119,14 +133,18 @@ def _study(request: Request, text: str) -> Answer:
     if number is None:
         raise parameters.malformed("nctId")
     given = parameters.read(request.query_string, parameters.STUDY)
-    wanted = _json_only(given, ("json", "csv", "json.zip", "fhir.json", "ris"))
-    tree = projection.parse(given["fields"]) if "fields" in given else None
+    wanted = _layout(given, ("json", "csv", "json.zip", "fhir.json", "ris"))
+    names = table.columns(given.get("fields")) if wanted == "csv" else ()
+    tree = projection.parse(given["fields"]) if wanted != "csv" and "fields" in given else None
     held = request.dataset.studies.get(number)
     if held is None:
         if number in request.dataset.aliases:
             # The service's redirect drops the query string.
             return Answer(301, b"", None, [("Location", f"/api/v2/studies/{request.dataset.aliases[number]}")])
         raise Refused(f"NCT number {number} not found", 404)
+    if wanted == "csv":
+        body = table.table([held.study(request.dataset.label)], names, header=True)
+        return Answer(200, body, "text/csv; charset=UTF-8", tagged=True)
     body = _line(held, request.dataset.label, tree)
     if request.fault is Fault.RECORD_WITHOUT_ID:
         body = _without_id(body)

@@ -59,8 +59,8 @@ class Sandbox:
       ``{"fault": "too-many", "at": 2, "times": 1, "path": "/studies", "retry_after": "5"}``;
     - ``DELETE /sandbox/faults``: forget those that wait.
 
-    Not in here: ``markupFormat=legacy``, ``/studies/enums``, ``/stats/field/*`` beyond their errors, formats of a single study other than
-    ``json`` and ``json.zip``, synonyms (``filter.synonyms`` finds nothing), and term expansion beyond plurals.
+    Not in here: ``markupFormat=legacy``, ``/studies/enums``, ``/stats/field/*`` beyond their errors, ``format=fhir.json`` and
+    ``ris``, synonyms (``filter.synonyms`` finds nothing), and term expansion beyond plurals.
     """
 
     def __init__(self, loads: Iterable[LoadLine], *, start: date | None = None, seed: int = 0) -> None:
