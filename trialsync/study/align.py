@@ -24,7 +24,7 @@ LIKENESS_TO_PAIR: Final = 0.5
 """Two members with different keys are one edited member where more than this share of their weighted attributes agrees."""
 
 _ALL_PAIRS_UP_TO: Final = 10_000
-"""Beyond so many combinations only members that share some attribute exactly are compared."""
+"""Beyond so many combinations, members of one key pair by order alone, and others only where they share some attribute exactly."""
 
 _JUNCTION: Final = "|"
 
@@ -58,23 +58,38 @@ def key(member: Mapping[str, Json], items: Items) -> str:
 
 def _key_part(member: Mapping[str, Json], part: str) -> str:
     for name in part.split(_JUNCTION):
-        value = member.get(name)
-        if isinstance(value, list):
-            value = ", ".join(sorted(str(each) for each in value))
-        if value is not None and value != "":
-            return " ".join(str(value).lower().split())
+        text = " ".join(_words(member.get(name)).lower().split())
+        if text:
+            return text
     return ""
 
 
+def _words(value: Json) -> str:
+    if isinstance(value, list):
+        return ", ".join(sorted(map(_words, value)))
+    return canonical(value).decode() if value is None or isinstance(value, dict) else str(value)
+
+
 def labels(members: Sequence[dict[str, Json]], items: Items) -> list[str]:
-    """Return each member's label in its list: its key, and `` #2``, `` #3`` behind a key that stood before."""
-    counts: Counter[str] = Counter()
-    return [_label(text, counts) for text in (key(member, items) for member in members)]
+    """Return each member's label in its list, no two alike: its key, and `` #2``, `` #3`` behind a key that stood before."""
+    keys = [key(member, items) for member in members]
+    taken = set(keys)
+    stood: set[str] = set()
+    found = []
+    for text in keys:
+        found.append(_next_label(text, taken) if text in stood else text)
+        stood.add(text)
+    return found
 
 
-def _label(text: str, counts: Counter[str]) -> str:
-    counts[text] += 1
-    return text if counts[text] == 1 else f"{text} #{counts[text]}"
+def _next_label(text: str, taken: set[str]) -> str:
+    """Return a key that is free, numbered from 2 where it is not, and take it: a key may itself end like a number."""
+    label, number = text, 1
+    while label in taken:
+        number += 1
+        label = f"{text} #{number}"
+    taken.add(label)
+    return label
 
 
 def pairs(old: Sequence[dict[str, Json]], new: Sequence[dict[str, Json]], items: Items) -> list[Pair]:
@@ -82,14 +97,14 @@ def pairs(old: Sequence[dict[str, Json]], new: Sequence[dict[str, Json]], items:
 
     The result stands in the newer list's order, a removed item where the older list had it.
     """
-    counts: Counter[str] = Counter()
     before = list(_members(old, items))
-    named = {member.place: _label(member.key, counts) for member in before}
+    named = dict(zip((member.place for member in before), labels([member.value for member in before], items), strict=True))
+    taken = set(named.values())
     gone, come = _without_equals(before, list(_members(new, items)))
     matched = [*_same_key(gone, come), *_edited(gone, come, items)]
     found = [(young.place, 1, Pair(named[aged.place], aged.value, young.value)) for aged, young in matched]
     found += [(member.place, 0, Pair(named[member.place], member.value, None)) for member in gone.values()]
-    found += [(member.place, 2, Pair(_label(member.key, counts), None, member.value)) for member in come.values()]
+    found += [(member.place, 2, Pair(_next_label(member.key, taken), None, member.value)) for member in come.values()]
     return [pair for _, _, pair in sorted(found, key=lambda each: each[:2])]
 
 
@@ -101,20 +116,20 @@ def _members(members: Iterable[dict[str, Json]], items: Items) -> Iterator[_Memb
 
 
 def _without_equals(old: list[_Member], new: list[_Member]) -> tuple[dict[int, _Member], dict[int, _Member]]:
-    """Return both sides by place, with members that are equal on both sides taken out, one for one."""
-    surplus = Counter(member.text for member in new)
-    gone = {}
-    for member in old:
-        if surplus[member.text]:
-            surplus[member.text] -= 1
+    """Return both sides by place, with members that are equal on both sides taken out, one for one, the first ones first."""
+    common = Counter(member.text for member in old) & Counter(member.text for member in new)
+    return _surplus(old, common), _surplus(new, common)
+
+
+def _surplus(members: list[_Member], common: Counter[bytes]) -> dict[int, _Member]:
+    left = common.copy()
+    found = {}
+    for member in members:
+        if left[member.text]:
+            left[member.text] -= 1
         else:
-            gone[member.place] = member
-    come = {}
-    for member in new:
-        if surplus[member.text]:
-            surplus[member.text] -= 1
-            come[member.place] = member
-    return gone, come
+            found[member.place] = member
+    return found
 
 
 def _same_key(gone: dict[int, _Member], come: dict[int, _Member]) -> Iterator[tuple[_Member, _Member]]:
@@ -125,8 +140,8 @@ def _same_key(gone: dict[int, _Member], come: dict[int, _Member]) -> Iterator[tu
     for member in come.values():
         by_key[member.key][1].append(member)
     for olds, news in by_key.values():
-        if len(olds) == len(news) == 1:
-            scored = [(0.0, olds[0], news[0])]
+        if len(olds) == len(news) == 1 or len(olds) * len(news) > _ALL_PAIRS_UP_TO:
+            scored = [(0.0, old, new) for old, new in zip(olds, news, strict=False)]
         else:
             scored = [(float(_equal_attributes(old.value, new.value)), old, new) for old, new in product(olds, news)]
         yield from _take_best(scored, gone, come)
