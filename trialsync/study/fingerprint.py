@@ -7,6 +7,7 @@ Two records have equal fingerprints exactly when comparing them gives no change.
 
 from __future__ import annotations
 
+import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -24,13 +25,13 @@ RULE: Final = 1
 _DIGEST_BYTES: Final = 16
 _NOISE_PATHS: Final = tuple(tuple(path.split(".")) for path in NOISE)
 _LABEL: Final = b'"derivedSection":{"miscInfoModule":{"versionHolder":"'
-_LABEL_DAY_BYTES: Final = len("2026-02-04")
+_LABEL_DAY: Final = re.compile(rb'\d{4}-\d{2}-\d{2}(?=")')
 
 
 def fingerprint(study: Study) -> str:
     """Return the versioned digest of a study's content, noise left out: ``<rule>-<32 hex digits>``.
 
-    Raises RecordError for a record that is no valid JSON text (a lone surrogate, a number beyond 64 bits).
+    Raises RecordError for a record that is no valid JSON text (a lone surrogate, a number beyond 64 bits) or too deep to follow.
     """
     return f"{RULE}-{blake2b(canonical(without_noise(study)), digest_size=_DIGEST_BYTES).hexdigest()}"
 
@@ -45,11 +46,13 @@ def bytes_digest(raw: bytes) -> bytes | None:
     start = raw.find(_LABEL)
     if start < 0:
         return blake2b(raw, digest_size=_DIGEST_BYTES).digest()
-    end = start + len(_LABEL) + _LABEL_DAY_BYTES
-    if raw[end : end + 1] != b'"' or raw.find(_LABEL, end) >= 0:
+    start += len(_LABEL)
+    day = _LABEL_DAY.match(raw, start)
+    if day is None or raw.find(_LABEL, start) >= 0:
         return None
-    digest = blake2b(raw[: start + len(_LABEL)], digest_size=_DIGEST_BYTES)
-    digest.update(raw[end:])
+    content = memoryview(raw)
+    digest = blake2b(content[:start], digest_size=_DIGEST_BYTES)
+    digest.update(content[day.end() :])
     return digest.digest()
 
 
@@ -75,23 +78,31 @@ def _without(value: dict[str, Json], path: tuple[str, ...]) -> dict[str, Json]:
 def canonical(value: Json) -> bytes:
     """Return a value's canonical form as JSON text; an empty value is ``b""``.
 
-    Raises RecordError where the value is no valid JSON text.
+    Raises RecordError where the value is no valid JSON text, or too deep to follow.
     """
-    normal = _normal(value)
-    if normal is None:
-        return b""
     try:
-        return orjson.dumps(normal, option=orjson.OPT_SORT_KEYS)
+        normal = _normal(value)
+        return b"" if normal is None else orjson.dumps(normal, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
         raise RecordError(f"a record can't be written as JSON: {error}") from error
+    except RecursionError as error:
+        raise too_deep() from error
+
+
+def too_deep() -> RecordError:
+    """Return the error for a record whose objects or lists lie deeper in each other than can be followed."""
+    return RecordError("a record's objects lie too deep in each other to be compared")
 
 
 def is_empty(value: Json) -> bool:
     """Return whether a value says nothing: absent, ``null``, ``{}``, ``[]``, or made of such alone."""
     if isinstance(value, dict):
-        return all(is_empty(part) for part in value.values())
+        value = list(value.values())
     if isinstance(value, list):
-        return all(is_empty(part) for part in value)
+        for part in value:  # noqa: SIM110 - a generator would halve the depth that the stack allows
+            if not is_empty(part):
+                return False
+        return True
     return value is None
 
 
@@ -121,9 +132,7 @@ def _normal_object(value: dict[str, Json]) -> Json:
 def _normal_list(value: list[Json]) -> Json:
     if all(type(part) is str for part in value):
         return sorted(value) or None
-    parts = (normal for normal in map(_normal, value) if normal is not None)
-    try:
-        texts = sorted(orjson.dumps(part, option=orjson.OPT_SORT_KEYS) for part in parts)
-    except TypeError as error:
-        raise RecordError(f"a record can't be written as JSON: {error}") from error
-    return [orjson.Fragment(text) for text in texts] or None
+    parts = [normal for normal in map(_normal, value) if normal is not None]
+    if all(type(part) is str for part in parts):
+        return sorted(parts) or None
+    return [orjson.Fragment(text) for text in sorted(orjson.dumps(part, option=orjson.OPT_SORT_KEYS) for part in parts)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from trialsync.model import By, Tier
 from trialsync.study.fields import FIELDS, NOISE, WATCH_PREFIX, Field, Items, by_name
+from trialsync.study.fingerprint import too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +54,8 @@ def name_by_rule(path: tuple[str, ...]) -> str:
 
 def _unknown(path: tuple[str, ...]) -> Field:
     """Return a field for a leaf that the table does not have, under the rule's name, or under its whole path where that name is taken."""
-    name, dotted = name_by_rule(path), ".".join(path)
+    name = name_by_rule(path)
+    dotted = ".".join(part.replace("\\", "\\\\").replace(".", "\\.") for part in path)
     if by_name(name) is not None or name.startswith((WATCH_PREFIX, "registry.")):
         name = dotted
     ours = path[0] in ("derivedSection", "annotationSection")
@@ -82,9 +86,13 @@ _ROOT: Final = _tree()
 def split(study: Study) -> Iterator[tuple[Field, Json]]:
     """Yield every part of a study with its field, noise and empty values left out; a leaf that the table lacks gets a field by the rule.
 
-    Absent, ``null``, ``{}`` and ``[]`` are equal, so none of them is yielded. The values are the study's own objects, not copies.
+    Absent, ``null``, ``{}`` and ``[]`` are equal, so none of them is yielded. The values are the study's own objects, not copies. Raises
+    RecordError for a record too deep to follow.
     """
-    yield from _split(study, _ROOT, ())
+    try:
+        yield from _split(study, _ROOT, ())
+    except RecursionError as error:
+        raise too_deep() from error
 
 
 def _split(value: dict[str, Json], tree: _Tree, path: tuple[str, ...]) -> Iterator[tuple[Field, Json]]:
@@ -98,6 +106,30 @@ def _split(value: dict[str, Json], tree: _Tree, path: tuple[str, ...]) -> Iterat
             yield from _split(part, below, (*path, name))
         else:
             yield _unknown((*path, name)), part
+
+
+def parts(*studies: Study) -> list[dict[str, tuple[Field, Json]]]:
+    """Return each study's parts by name, the same leaf under the same name in all of them and no name for two leaves.
+
+    The rule is not one to one: where it gives one name to several leaves that the table lacks, each goes by its whole path.
+    """
+    found = [list(split(study)) for study in studies]
+    unknown = {each.path: each for study in found for each, _ in study if not each.known}
+    named = _distinct(unknown)
+    return [{(part := each if each.known else named[each.path]).name: (part, value) for each, value in study} for study in found]
+
+
+def _distinct(unknown: dict[str, Field]) -> dict[str, Field]:
+    counts = Counter(each.name for each in unknown.values())
+    named: dict[str, Field] = {}
+    taken: set[str] = set()
+    for path, each in sorted(unknown.items()):
+        name = each.name if counts[each.name] == 1 else path
+        while name in taken or by_name(name) is not None:
+            name += "'"
+        taken.add(name)
+        named[path] = each if name == each.name else replace(each, name=name)
+    return named
 
 
 def drift(study: Study) -> tuple[str, ...]:
