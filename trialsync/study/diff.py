@@ -16,7 +16,7 @@ from trialsync.study import record
 from trialsync.study.align import is_keyed, labels, pairs
 from trialsync.study.fields import Field, Items, order
 from trialsync.study.fingerprint import canonical, is_empty
-from trialsync.study.leaves import split
+from trialsync.study.leaves import parts, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,10 +85,10 @@ class _Trees:
 def diff(old: Study, new: Study) -> list[Change]:
     """Return the changes from one version of a study to the next, in the vocabulary's order, then the registry's list order.
 
-    Empty exactly when the two have equal fingerprints. ``before`` and ``after`` are the records' own values. Raises RecordError for a record
-    that is no valid JSON text.
+    Empty exactly when the two have equal fingerprints. ``before`` and ``after`` are the records' own values. The rows do not depend on the
+    order of names inside objects. Raises RecordError for a record that is no valid JSON text, or too deep to follow.
     """
-    before, after = ({part.name: (part, value) for part, value in split(study)} for study in (old, new))
+    before, after = parts(old, new)
     trees = _Trees()
     fields: dict[str, Field] = {}
     for name in sorted({*before, *after}, key=lambda each: (order(each), each)):
@@ -136,7 +136,7 @@ def _compare_field(part: Field, old: Json, new: Json, trees: _Trees) -> None:
     if part.items is not None and is_keyed(old) and is_keyed(new) and (part.name == LOCATIONS or not (is_empty(old) or is_empty(new))):
         _compare_items((part.name,), old, new, part.items, trees)
     elif part.attributes and isinstance(old, dict) and isinstance(new, dict) and not (is_empty(old) or is_empty(new)):
-        _compare_objects((part.name,), old, new, None, trees)
+        _compare_objects((part.name,), old, new, part, trees)
     else:
         trees.put((part.name,), old, new)
 
@@ -152,12 +152,13 @@ def _compare_items(path: tuple[str, ...], old: list[Json], new: list[Json], item
             _compare_objects(here, pair.old, pair.new, items, trees)
 
 
-def _compare_objects(path: tuple[str, ...], old: dict[str, Json], new: dict[str, Json], items: Items | None, trees: _Trees) -> None:
-    for name in {**old, **new}:
+def _compare_objects(path: tuple[str, ...], old: dict[str, Json], new: dict[str, Json], part: Field | Items, trees: _Trees) -> None:
+    lists = part.lists if isinstance(part, Items) else {}
+    known = {name: place for place, name in enumerate((*part.attributes, *lists))}
+    differing = [name for name in {**old, **new} if canonical(old.get(name)) != canonical(new.get(name))]
+    for name in sorted(differing, key=lambda each: (known.get(each, len(known)), each)):
         was, now = old.get(name), new.get(name)
-        if canonical(was) == canonical(now):
-            continue
-        below = items.lists.get(name) if items is not None else None
+        below = lists.get(name)
         if below is not None and is_keyed(was) and is_keyed(now) and not (is_empty(was) or is_empty(now)):
             _compare_items((*path, name), was, now, below, trees)
         else:
@@ -192,6 +193,7 @@ def _is_registrys_own(part: Field, path: tuple[str, ...], old: Json, new: Json, 
         return True
     if field_name != _REFERENCES:
         return False
-    members = trees.members[below[0]] if below else [*(old or ()), *(new or ())]
-    types = [record.at(member, "type") for member in members if member]
-    return "DERIVED" in types and (bool(below) or set(types) == {"DERIVED"})
+    sides = trees.members[below[0]] if below else (old, new)
+    members = [member for side in sides for member in (side if isinstance(side, list) else [side]) if not is_empty(member)]
+    types = [record.at(member, "type") for member in members]
+    return "DERIVED" in types and (bool(below) or all(each == "DERIVED" for each in types))
