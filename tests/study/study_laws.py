@@ -1,0 +1,262 @@
+"""What the laws of the comparison are stated in: equality, keyed forms, replaying, covering. Independent of how the code compares."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from trialsync.model import Change, Kind
+from trialsync.study import align
+from trialsync.study.fields import FIELDS, NOISE
+from trialsync.study.leaves import parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from random import Random
+
+    from trialsync.model import Json, Study
+    from trialsync.study.fields import Field, Items
+
+Path = tuple[str | int, ...]
+
+_NOISE = {tuple(path.split(".")) for path in NOISE}
+_KNOWN = {tuple(each.path.split(".")): each for each in FIELDS}
+
+
+def content(value: Json, path: tuple[str, ...] = ()) -> str:
+    """Return a text that is equal for two values exactly when no change lies between them: the definition, not the code under test."""
+    if value is None or path in _NOISE:
+        return ""
+    if isinstance(value, dict):
+        held = sorted(f"{name!r}:{text}" for name, part in value.items() if (text := content(part, (*path, name))))
+        return f"{{{','.join(held)}}}" if held else ""
+    if isinstance(value, list):
+        members = sorted(text for part in value if (text := content(part, (*path, "[]"))))
+        return f"[{','.join(members)}]" if members else ""
+    return f"{type(value).__name__} {value!r}"
+
+
+def shuffled(value: Json, chance: Random, *, lists: bool) -> Json:
+    """Return a deep copy with the names of every object, and if asked the members of every list, in another order."""
+    if isinstance(value, dict):
+        names = list(value)
+        chance.shuffle(names)
+        return {name: shuffled(value[name], chance, lists=lists) for name in names}
+    if isinstance(value, list):
+        members = [shuffled(part, chance, lists=lists) for part in value]
+        if lists:
+            chance.shuffle(members)
+        return members
+    return value
+
+
+def places(value: Json, path: Path = ()) -> Iterator[Path]:
+    """Yield the path of every value inside a value, objects and lists included."""
+    below: Iterator[tuple[str | int, Json]] | list[tuple[str | int, Json]] = []
+    if isinstance(value, dict):
+        below = [*value.items()]
+    elif isinstance(value, list):
+        below = [*enumerate(value)]
+    for name, part in below:
+        yield (*path, name)
+        yield from places(part, (*path, name))
+
+
+def at(value: Json, path: Path) -> Any:
+    """Return what is at a path, ``None`` where nothing is."""
+    for name in path:
+        try:
+            value = value[name]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def edited(study: Study, path: Path, value: Json) -> Study:
+    """Return a copy with another value at a path; a place at the end of a list appends. What is not touched is shared."""
+    if not path:
+        new: Study = value
+        return new
+    name, *below = path
+    above: Any = copy(study)
+    if isinstance(above, list) and name == len(above):
+        above.append(None)
+    part: Any = above.get(name) if isinstance(above, dict) else above[name]
+    above[name] = edited(part, tuple(below), value) if below else value
+    result: Study = above
+    return result
+
+
+def without(study: Study, path: Path) -> Study:
+    """Return a copy without what is at a path."""
+    holder = copy(at(study, path[:-1]))
+    del holder[path[-1]]
+    return edited(study, path[:-1], holder)
+
+
+@dataclass(slots=True)
+class Keyed:
+    """A list of objects by their labels, each object's own lists keyed in turn."""
+
+    items: Items
+    members: dict[str, dict[str, Json]]
+
+
+@dataclass(slots=True)
+class Part:
+    """One field of a study in keyed form."""
+
+    field: Field
+    value: Json
+
+
+def keyed(*studies: Study) -> list[dict[str, Part]]:
+    """Return each study's fields by name, lists of objects by their items' labels."""
+    return [{name: Part(each, _keyed(value, each.items)) for name, (each, value) in found.items()} for found in parts(*studies)]
+
+
+def _keyed(value: Json, items: Items | None) -> Json:
+    if items is None or not align.is_keyed(value):
+        return value
+    members = [member for member in value if content(member)]
+    named = zip(align.labels(members, items), members, strict=True)
+    return Keyed(items, {label: {name: _keyed(part, items.lists.get(name)) for name, part in member.items()} for label, member in named})
+
+
+def plain(value: Json) -> Json:
+    """Return a keyed value as the registry has it."""
+    if isinstance(value, Keyed):
+        return [plain(member) for member in value.members.values()]
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    return value
+
+
+def applied(changes: list[Change], old: Study, new: Study) -> str:
+    """Return the content of the older study's keyed form after the changes; check on the way that each finds its ``before`` there."""
+    before, after = keyed(old, new)
+    for change in changes:
+        if change.item is None and change.attribute is None:
+            holder = {name: part.value for name, part in before.items()}
+            _set(holder, change.field, change)
+            if change.field in holder:
+                part = before.get(change.field) or after[change.field]
+                before[change.field] = Part(part.field, holder[change.field])
+            else:
+                del before[change.field]
+            continue
+        part = before.setdefault(change.field, Part(after[change.field].field, None) if change.field in after else Part(_LOST, None))
+        if change.item is None:
+            part.value = dict(part.value)
+            _set(part.value, change.attribute, change)
+            continue
+        assert part.field.items is not None
+        if part.value is None:
+            part.value = Keyed(part.field.items, {})
+        if change.attribute is None:
+            _set(part.value.members, change.item, change)
+        else:
+            _inside(part.value.members[change.item], part.field.items, change.attribute, change)
+    return _content_of(before)
+
+
+_LOST = FIELDS[0]
+
+
+def _inside(member: dict[str, Json], items: Items, attribute: str, change: Change) -> None:
+    """Apply a change to an attribute of an item, which may be an item of a list inside it."""
+    for name, below in items.lists.items():
+        nested = member.get(name)
+        if not attribute.startswith(f"{name}.") or not isinstance(nested, Keyed):
+            continue
+        rest = attribute.removeprefix(f"{name}.")
+        if rest in nested.members or (change.kind is Kind.ADDED and isinstance(change.after, dict) and _names(rest, change.after, below)):
+            _set(nested.members, rest, change)
+            return
+        label = max((label for label in nested.members if rest.startswith(f"{label}.")), key=len)
+        _inside(nested.members[label], below, rest.removeprefix(f"{label}."), change)
+        return
+    _set(member, attribute, change)
+
+
+def _names(label: str, member: dict[str, Json], items: Items) -> bool:
+    key = align.key(member, items)
+    return label == key or label.startswith(f"{key} #")
+
+
+def _set(holder: dict[str, Json], name: str | None, change: Change) -> None:
+    assert name is not None
+    was = plain(holder.get(name))
+    if change.kind is Kind.ADDED:
+        assert not content(was), f"{change.path} was there before"
+        assert change.before is None
+    else:
+        assert orjson.dumps(was) == orjson.dumps(change.before), f"{change.path} was not {change.before!r}"
+    if change.kind is Kind.REMOVED:
+        assert change.after is None
+        del holder[name]
+    else:
+        assert change.after is not None
+        holder[name] = change.after
+
+
+def _content_of(form: dict[str, Part]) -> str:
+    """Return what a keyed form says, as a whole."""
+    return content({part.field.path: plain(part.value) for part in form.values()})
+
+
+def content_by_field(old: Study, new: Study) -> str:
+    """Return what the newer study says, in the same words as ``applied``."""
+    _, after = keyed(old, new)
+    return _content_of(after)
+
+
+def covers(change: Change, path: Path, old: Study, new: Study) -> bool:
+    """Return whether a change's field, item and attribute tell of what is at a path of the older or the newer study."""
+    ways = ["", *accumulate((str(name).replace("\\", "\\\\").replace(".", "\\.") for name in path), "{}.{}".format)]
+    for found in parts(old, new):
+        if change.field not in found:
+            continue
+        field = found[change.field][0]
+        if field.path.startswith(f"{ways[-1]}."):
+            return True
+        if field.path not in ways:
+            continue
+        depth = ways.index(field.path)
+        inside = path[depth:]
+        if not inside or (field.items is None and (change.attribute is None or change.attribute == inside[0])):
+            return True
+        if field.items is not None and change.item is None:
+            return True
+        if field.items is not None and any(_covers_item(change, inside, at(study, path[:depth]), field.items) for study in (old, new)):
+            return True
+    return False
+
+
+def _covers_item(change: Change, inside: Path, members: Json, items: Items) -> bool:
+    assert change.item is not None
+    place, *below = inside
+    if not isinstance(members, list) or not isinstance(place, int) or place >= len(members) or not isinstance(members[place], dict):
+        return False
+    if not _names(change.item, members[place], items):
+        return False
+    return change.attribute is None or not below or _covers_attribute(change.attribute, tuple(below), members[place], items)
+
+
+def _covers_attribute(attribute: str, inside: Path, member: dict[str, Json], items: Items) -> bool:
+    name, *below = inside
+    if attribute == name or not below:
+        return attribute == name or attribute.startswith(f"{name}.")
+    nested, place = items.lists.get(str(name)), below[0]
+    members = member.get(str(name))
+    if nested is None or not attribute.startswith(f"{name}.") or not isinstance(place, int) or not isinstance(members, list):
+        return False
+    rest = attribute.removeprefix(f"{name}.")
+    if place >= len(members) or not isinstance(members[place], dict):
+        return False
+    key = align.key(members[place], nested)
+    return rest.startswith(key)
