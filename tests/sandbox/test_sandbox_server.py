@@ -91,9 +91,10 @@ def test_truncated(sandbox: Sandbox, client: httpx.Client) -> None:
     assert client.get("/api/v2/studies").status_code == 200
 
 
-def test_slow(server: SandboxServer, sandbox: Sandbox, client: httpx.Client) -> None:
-    """A slow body runs into the client's timeout; closing the server does not wait for it."""
-    sandbox.inject(Fault.SLOW, seconds=30)
+@pytest.mark.parametrize("fault", [Fault.SLOW, Fault.SILENT])
+def test_slow(server: SandboxServer, sandbox: Sandbox, client: httpx.Client, fault: Fault) -> None:
+    """A slow body, and a silent server, run into the client's timeout; closing the server does not wait for them."""
+    sandbox.inject(fault, seconds=30)
     with pytest.raises(httpx.ReadTimeout):
         client.get("/api/v2/version", timeout=0.2)
     begun = time.monotonic()

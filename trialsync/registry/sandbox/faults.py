@@ -23,7 +23,7 @@ class Fault(StrEnum):
     ADVANCE = "advance"
     """A new load arrives just before this request, so that a token it carries is out of date."""
     BACKWARDS = "backwards"
-    """This answer is of the load before the current one."""
+    """This answer is of the load before the current one (the first load has none before, and stays)."""
     FORBIDDEN = "forbidden"
     """403 with an HTML page, as the edge answers a client that it turns away."""
     URI_TOO_LONG = "uri-too-long"
@@ -50,6 +50,8 @@ class Fault(StrEnum):
     """200 with no body at all."""
     SLOW = "slow"
     """The first byte of the body, then ``seconds`` of nothing, then the rest."""
+    SILENT = "silent"
+    """Nothing at all, not even a status, for ``seconds``; then the answer."""
     RESET = "reset"
     """The connection is reset without an answer; in process, ConnectionResetError is raised."""
     REPEATED_TOKEN = "repeated-token"  # noqa: S105 - a page token

@@ -120,7 +120,7 @@ class Sandbox:
         """Arrange a fault. ``at``: strikes the n-th fitting request from now (1). ``times``: how many in a row (1; None for ever).
 
         ``path``: a shell pattern for the path below ``/api/v2`` (by default what the fault is about); ``when(path, parameters)``: a further
-        condition; ``retry_after`` (``too-many``, ``unavailable``), ``seconds`` (``slow``), ``size`` in bytes (``gzip-bomb``).
+        condition; ``retry_after`` (``too-many``, ``unavailable``), ``seconds`` (``slow``, ``silent``), ``size`` in bytes (``gzip-bomb``).
         Several faults may wait; each counts for itself, and the first that is due strikes. Raises UsageError for what can't be.
         """
         made = strike(fault, **options)
@@ -164,6 +164,8 @@ class Sandbox:
         if struck is not None and struck.fault is Fault.RESET:
             self.served.append(Served(method, path, query_string, agent, 0, struck.fault))
             raise ConnectionResetError("the sandbox resets this connection, as a fault that was arranged")
+        if struck is not None and struck.fault is Fault.SILENT:
+            self._waiting.wait(struck.seconds)
         answer = self._answer(environ, path, below, query_string, struck)
         self.served.append(Served(method, path, query_string, agent, answer.status, struck.fault if struck else None))
         body = answer.body

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
+_ACCENT = re.compile("[\u0300-\u036f]+")
 _WORD = re.compile(r"[^\W_]+")
 _NCT = re.compile(r"nct0*([1-9]\d{0,7})")
 _SHORTEST_PLURAL = 4
@@ -14,8 +16,14 @@ def fold(text: str) -> str:
     """Return a text in lower case without accents."""
     if text.isascii():
         return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text)
-    return "".join(char for char in decomposed if not unicodedata.combining(char)).casefold()
+    return _ACCENT.sub("", unicodedata.normalize("NFKD", text)).casefold()
+
+
+@lru_cache(maxsize=1 << 16)
+def _normal(word: str, stemmed: bool) -> str:  # noqa: FBT001 - the cache wants plain arguments
+    if word.startswith("nct") and (number := _NCT.fullmatch(word)):
+        return f"nct{int(number[1]):08d}"
+    return _stem(word) if stemmed else word
 
 
 def _stem(word: str) -> str:
@@ -29,8 +37,5 @@ def normal_form(text: str, *, stemmed: bool) -> str:
 
     NCT numbers get their eight digits. A text without words gives a single space.
     """
-    found = _WORD.findall(fold(text))
-    if stemmed:
-        found = [_stem(word) for word in found]
-    found = [f"nct{int(number[1]):08d}" if word.startswith("nct") and (number := _NCT.fullmatch(word)) else word for word in found]
+    found = [_normal(word, stemmed) for word in _WORD.findall(fold(text))]
     return f" {' '.join(found)} " if found else " "
