@@ -85,6 +85,8 @@ def study_rows(study: Study) -> Iterator[dict[str, Json]]:
 
 
 def _what_changed(row: Row, room: int | None) -> str:
+    if row["field"].startswith(fields.WATCH_PREFIX):
+        return "joined the watch" if row["kind"] == "added" else "left the watch"
     return before_after(row["kind"], row["before"], row["after"], room)
 
 
@@ -131,9 +133,9 @@ CHANGES: Final = Sheet(_names(LoggedChange), (Column("date", key("date")), Colum
 
 STUDY_CHANGES: Final = Sheet(
     CHANGES.keys,
-    (Column("date", key("date")), Column("version", key("version"), right=True), *_WHAT_AND_HOW, Column("by", key("by"), optional=True)),
+    (Column("date", key("date")), *_WHAT_AND_HOW, Column("by", key("by"), optional=True)),
 )
-"""Changes of one study."""
+"""Changes of one version of a study."""
 
 VERSIONS: Final = Sheet(
     _names(Version),

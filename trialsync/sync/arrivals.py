@@ -248,9 +248,9 @@ def presence_change(before: Presence | None, after: Presence) -> Change:
 
 def membership_change(watch: str, kind: Kind, by: By) -> Change:
     """Return the change of a study that enters (``added``) or leaves (``removed``) a watch."""
-    inside = {Kind.ADDED: (None, True), Kind.REMOVED: (True, None)}
-    before, after = inside[kind]
-    return Change(WATCH_PREFIX + watch, None, None, kind, before, after, Tier.HEADLINE, by)
+    entered = kind is Kind.ADDED
+    before, after = (None, entered) if entered else (not entered, None)
+    return Change(WATCH_PREFIX + watch, item=None, attribute=None, kind=kind, before=before, after=after, tier=Tier.HEADLINE, by=by)
 
 
 def _is_day(text: str | None) -> TypeGuard[str]:

@@ -45,18 +45,22 @@ def poll(
     now: Callable[[], datetime],
     baseline: BaselineFields = "core",
     full: bool = False,
+    followed: bool = True,
+    accept_removals: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Outcome:
     """Poll a watch once and return how it ended; a failure of the registry ends the poll, not the caller.
 
     The load that the last complete poll of the same query saw costs one request and changes nothing (``full`` walks all the same). A load
-    older than that one records nothing. ``progress`` is told the studies done and the total, where the registry counts. Raises StoreError
-    only: then nothing of the page under way is kept, and everything before it is.
+    older than that one records nothing. ``followed`` is false for studies that are asked for once, outside any watch; ``accept_removals``
+    concludes even where a large share of the watch is missing. ``progress`` is told the studies done and the total, where the registry
+    counts. Raises StoreError only: then nothing of the page under way is kept, and everything before it is.
     """
     requests_before = registry.requests
     asked = query.canonical(watch)
     started = instant(now())
-    last = writer.last_complete(watch.name)
+    name = watch.name if followed else None
+    last = writer.last_complete(name, None if followed else asked)
     version: RegistryVersion | None = None
     error: TrialsyncError | None = None
     try:
@@ -65,9 +69,10 @@ def poll(
         error = failure
     load = version.load if version else None
     stamp = version.data_timestamp if version else None
-    writer.save_watch(watch, asked)
-    poll_id = writer.begin_poll(watch=watch.name, origin=Origin.POLL, load=load, data_timestamp=stamp, query=asked, started=started)
-    row = Poll(poll_id, watch.name, Origin.POLL, load, stamp, started, None, None)
+    if followed:
+        writer.save_watch(watch, asked)
+    poll_id = writer.begin_poll(watch=name, origin=Origin.POLL, load=load, data_timestamp=stamp, query=asked, started=started)
+    row = Poll(poll_id, name, Origin.POLL, load, stamp, started, None, None)
     tally = Tally()
     ended = Ended.FAILED
     same_query = last is not None and last.query == asked
@@ -79,14 +84,16 @@ def poll(
             hint="nothing was recorded; the next newer load is polled as usual",
         )
     elif error is None:
-        joining = Joining(watch.name, writer.members(watch.name), same_query, last.poll.load if last else None)
+        joining = Joining(watch.name, writer.members(watch.name), same_query, last.poll.load if last else None) if followed else None
         receiver = Receiver(writer, Origin.POLL, started, baseline, tally, joining)
         try:
             walk = Walk(registry, watch, load=load)
             _walk(walk, receiver, progress)
             load, stamp = walk.load or load, walk.version.data_timestamp if walk.version else stamp
-            concluded = load is None or follow_up(watch, walk, registry=registry, receiver=receiver, load=load)
-            ended = Ended.COMPLETE if concluded and not tally.skipped else Ended.PARTIAL
+            concluded = load is not None and follow_up(
+                watch, walk, registry=registry, receiver=receiver, load=load, accept_removals=accept_removals
+            )
+            ended = Ended.COMPLETE if concluded else Ended.PARTIAL
         except RegistryError as failure:
             error = failure
             ended = Ended.PARTIAL if tally.studies else Ended.FAILED

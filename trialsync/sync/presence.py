@@ -5,7 +5,7 @@ Only the registry can say that something is gone: a study counts as removed when
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import StudyNotFound
@@ -44,32 +44,32 @@ def follow_up(watch: Watch, walk: Walk, *, registry: Registry, receiver: Receive
     RegistryError where a look-up fails: then nothing is concluded of the studies not looked up yet.
     """
     writer, tally, joining = receiver.writer, receiver.tally, receiver.joining
-    if joining is None:
-        return True
+    members = joining.members if joining else set(writer.known(walk.missing))
+    left = writer.left(watch.name) if joining else set()
     skipped = {word.rstrip(":") for sentence in tally.skipped for word in sentence.split() if word.startswith("NCT")}
-    missing = sorted(joining.members - tally.seen - set(walk.aliases.values()) - skipped)
-    former = sorted(writer.left(watch.name) - tally.seen - joining.members - skipped)
-    if not joining.announced and missing and not watch.nct_ids:
+    missing = sorted(members - tally.seen - set(walk.aliases.values()) - skipped)
+    former = sorted(left - tally.seen - members - skipped)
+    if joining and not joining.announced and missing and not watch.nct_ids:
         tally.notes.append(f"{watch.name}: its query was edited; {_studies(len(missing))} outside the new one left, but stay followed")
     found = _look_up([*missing, *former], registry, load)
-    unknown = _say_never_found(watch, walk, found, receiver)
-    if len(found.gone) > MASS_SHARE * len(joining.members) and len(joining.members) >= MASS_FROM and not accept_removals:
+    unknown = _say_never_found(walk, found, receiver)
+    if len(found.gone) > MASS_SHARE * len(members) and len(members) >= MASS_FROM and not accept_removals:
         tally.notes.append(
-            f"{watch.name}: the registry says that {len(found.gone):,} of {_studies(len(joining.members))} do not exist, which looks like a "
+            f"{watch.name}: the registry says that {len(found.gone):,} of {_studies(len(members))} do not exist, which looks like a "
             "fault of its own; nothing was concluded (if they are gone indeed: trialsync sync --accept-removals)"
         )
         return False
-    receiver.page(Arrival(each.study, each.raw, load) for each in (*found.there.values(), *found.merged.values()))
+    # What was looked up by number is not in the watch by that alone: it is recorded, and joins nothing.
+    replace(receiver, joining=None).page(Arrival(each.study, each.raw, load) for each in (*found.there.values(), *found.merged.values()))
     with writer.page():
         for nct_id in found.there:
             writer.set_missing_since(nct_id, None)
-            if nct_id in missing and not watch.nct_ids:
+            if joining and nct_id in missing and not watch.nct_ids:
                 _leave(watch, nct_id, found.there[nct_id].study, receiver, load)
-        for nct_id, survivor in found.merged.items():
-            _merged(watch, nct_id, record.check(survivor.study), receiver, load)
-        for nct_id in found.gone:
-            if nct_id not in unknown:
-                _gone(watch, nct_id, receiver, load)
+        gone = [nct_id for nct_id, survivor in found.merged.items() if merged(nct_id, record.check(survivor.study), receiver, load)]
+        gone += [nct_id for nct_id in found.gone if nct_id not in unknown and _missing(nct_id, receiver, load)]
+        if joining:
+            writer.leave(watch.name, gone, load)
     return True
 
 
@@ -101,11 +101,11 @@ def _look_up(numbers: Iterable[str], registry: Registry, load: str) -> _Found:
     return found
 
 
-def _say_never_found(watch: Watch, walk: Walk, found: _Found, receiver: Receiver) -> set[str]:
-    """Note the numbers of a watch by numbers that the registry never knew, and those followed under another; return the first."""
+def _say_never_found(walk: Walk, found: _Found, receiver: Receiver) -> set[str]:
+    """Note the numbers that the registry never knew, and those followed under another; return the first."""
     known = receiver.writer.known([*walk.missing, *found.gone])
     unknown = {number for number in (*walk.missing, *found.gone) if number not in known}
-    receiver.tally.notes += [f"{watch.name}: {number} was never found in the registry" for number in sorted(unknown)]
+    receiver.tally.notes += [f"{number} was never found in the registry" for number in sorted(unknown)]
     receiver.tally.notes += [f"asked {alias}, followed as {number}" for alias, number in sorted(walk.aliases.items())]
     return unknown
 
@@ -123,32 +123,43 @@ def _leave(watch: Watch, nct_id: str, study: Study, receiver: Receiver, load: st
     _record_whole(change, nct_id, study, receiver, load, date=version.date if moved else load, not_before=joining.previous_load)
 
 
-def _merged(watch: Watch, nct_id: str, survivor: str, receiver: Receiver, load: str) -> None:
+def merged(nct_id: str, survivor: str, receiver: Receiver, load: str) -> bool:
+    """Record, inside a page, that a study's number became an alias of another; return whether that is news to the store."""
     known = receiver.writer.known([nct_id]).get(nct_id)
     if known is None or (known.presence is Presence.MERGED and known.merged_into == survivor):
-        return
+        return False
     change = presence_change(known.presence, Presence.MERGED)
     _record_whole(change, nct_id, receiver.writer.study(nct_id), receiver, load, date=load, not_before=known.version.load)
     receiver.writer.set_presence(nct_id, Presence.MERGED, survivor)
     receiver.writer.set_missing_since(nct_id, None)
-    receiver.writer.leave(watch.name, [nct_id], load)
     receiver.tally.notes.append(f"{nct_id} was merged into {survivor}")
+    return True
 
 
-def _gone(watch: Watch, nct_id: str, receiver: Receiver, load: str) -> None:
-    """Record a removal, or at the first sight of it, only the suspicion: the registry has to say so on two different loads."""
-    known = receiver.writer.known([nct_id])[nct_id]
-    if known.presence in {Presence.REMOVED, Presence.MERGED}:
-        return
-    if known.missing_since is None or known.missing_since >= load:
-        receiver.writer.set_missing_since(nct_id, load)
-        receiver.tally.notes.append(f"{nct_id} is not found any more; it counts as removed when the next load says so too")
-        return
+def removed(nct_id: str, receiver: Receiver, load: str, *, since: str) -> bool:
+    """Record, inside a page, that the registry lists a study no more, dated ``since``; return whether that is news to the store."""
+    known = receiver.writer.known([nct_id]).get(nct_id)
+    if known is None or known.presence in {Presence.REMOVED, Presence.MERGED}:
+        return False
     change = presence_change(known.presence, Presence.REMOVED)
-    study = receiver.writer.study(nct_id)
-    _record_whole(change, nct_id, study, receiver, load, date=known.missing_since, not_before=known.version.load)
+    _record_whole(change, nct_id, receiver.writer.study(nct_id), receiver, load, date=since, not_before=known.version.load)
     receiver.writer.set_presence(nct_id, Presence.REMOVED)
-    receiver.writer.leave(watch.name, [nct_id], load)
+    receiver.writer.set_missing_since(nct_id, None)
+    receiver.tally.notes.append(f"{nct_id} was removed from the registry")
+    return True
+
+
+def _missing(nct_id: str, receiver: Receiver, load: str) -> bool:
+    """Record a removal, or at the first sight of it only the suspicion: the registry has to say so on two different loads."""
+    known = receiver.writer.known([nct_id])[nct_id]
+    since = known.missing_since
+    if known.presence in {Presence.REMOVED, Presence.MERGED}:
+        return False
+    if since is not None and since < load:
+        return removed(nct_id, receiver, load, since=since)
+    receiver.writer.set_missing_since(nct_id, load)
+    receiver.tally.notes.append(f"{nct_id} is not found any more; it counts as removed when the next load says so too")
+    return False
 
 
 def _record_whole(change: Change, nct_id: str, study: Study, receiver: Receiver, load: str, *, date: str, not_before: str | None) -> None:

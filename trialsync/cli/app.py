@@ -1,0 +1,112 @@
+"""What every command shares: the settings, the store's place, the clock, the registry, and the two streams."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trialsync import log, settings
+from trialsync.errors import StoreMissing
+from trialsync.publish.render import Format, render
+from trialsync.publish.text import visible
+from trialsync.registry.client import Registry
+from trialsync.registry.files import nct_ids_in
+from trialsync.store import schema
+from trialsync.store.reader import Reader
+from trialsync.store.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trialsync.model import Watch
+    from trialsync.publish.render import Sheet
+    from trialsync.publish.table import Row
+
+PARTIAL = 3
+"""The exit code where something was skipped and is named."""
+
+
+def now() -> datetime:
+    """Return the present instant, aware, UTC."""
+    return datetime.now(UTC)
+
+
+def say(*lines: str) -> None:
+    """Print sentences to standard error; what would steer a terminal is made visible."""
+    for line in lines:
+        sys.stderr.write("\n".join(visible(part) for part in line.split("\n")) + "\n")
+
+
+@dataclass(frozen=True)
+class App:
+    """One invocation: ``config`` is what ``--config`` names."""
+
+    config: Path | None
+
+    @cached_property
+    def settings(self) -> settings.Settings:
+        """Return the settings in force; log lines go to standard error as they say. Raises SettingsError."""
+        found = settings.load(self.config, os.environ, Path.cwd())
+        # What a command did it says itself, in a sentence; its events join in where somebody asked for them.
+        level = found.log.level if "level" in found.log.model_fields_set else "warning"
+        log.configure(sys.stderr, level=level, format=found.log.format, environ=os.environ)
+        return found
+
+    @property
+    def store(self) -> Path:
+        """Return the place of the store, whether it is there or not."""
+        return self.settings.store.path
+
+    def watches(self) -> tuple[Watch, ...]:
+        """Return the watches of the settings. Raises SettingsError."""
+        return self.settings.watches(nct_ids_in)
+
+    def writer(self, command: str, *, may_make: bool = False) -> Writer:
+        """Take the store for writing; ``may_make`` makes a first one where nobody named a place. Raises StoreError."""
+        if may_make and not self.settings.store_named and not self.store.exists():
+            schema.create(self.store)
+            say(f"made a new store, {self.store}")
+        return Writer.open(self.store, baseline=self.settings.store.baseline, now=now, command=command)
+
+    def reader(self) -> Reader:
+        """Open the store for reading. Raises StoreError; a store that is not there is named with the command that makes one."""
+        if not self.store.exists() and not self.settings.store_named:
+            raise StoreMissing(
+                f"there is no store yet at {self.store}", hint="trialsync sync NCT07263919 makes one, and so does trialsync init"
+            )
+        return Reader.open(self.store)
+
+    def registry(self) -> Registry:
+        """Return a client of the registry that the settings name."""
+        table = self.settings.registry
+        return Registry(
+            table.api_url,
+            requests_per_second=table.requests_per_second,
+            contact=table.contact,
+            transport=None,
+            now=now,
+            sleep=time.sleep,
+            monotonic=time.monotonic,
+        )
+
+
+def chosen(form: str | None) -> Format:
+    """Return the format that was asked for: by default a table on a terminal and JSON lines in a pipe."""
+    if form is not None:
+        return Format(form)
+    return Format.TABLE if sys.stdout.isatty() else Format.JSONL
+
+
+def put(rows: Iterable[Row], sheet: Sheet, form: Format) -> None:
+    """Print rows to standard output in a format."""
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    for piece in render(rows, sheet, form, width=width, color=terminal and not os.environ.get("NO_COLOR")):
+        sys.stdout.write(piece)

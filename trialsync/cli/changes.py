@@ -1,0 +1,170 @@
+"""``trialsync changes``: the change log, filtered."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from trialsync.cli.app import App, chosen, now, put, say
+from trialsync.cli.when import day, moment
+from trialsync.errors import UsageError
+from trialsync.model import By, Kind, Origin, Tier, nct_id
+from trialsync.publish.render import Format, cut_footer
+from trialsync.publish.sheets import CHANGES, change_json
+from trialsync.store.filters import ChangeFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trialsync.model import Json
+    from trialsync.store.reader import Reader
+
+TERMINAL_LIMIT = 100
+"""How many rows are shown on a terminal where nobody says."""
+
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice([each.value for each in Format]),
+    help="How rows are printed; without it a table on a terminal, JSON lines in a pipe.",
+)
+
+
+@click.command()
+@click.option("--since", metavar="DATE", help="Changes dated on or after a day (2026-02-18), or a time ago (7d, 12h).")
+@click.option("--until", metavar="DATE", help="Changes dated on or before a day, or a time ago.")
+@click.option("--seen-since", metavar="DATE", help="Changes that we saw at or after a day, an instant or a time ago.")
+@click.option("--study", "studies", multiple=True, metavar="NCT_ID", help="Changes of a study.")
+@click.option("--watch", "watches", multiple=True, metavar="NAME", help="Changes of the studies in a watch.")
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="GLOB",
+    help="Changes whose path matches; * crosses dots. (trialsync fields lists the names.)",
+)
+@click.option("--kind", "kinds", multiple=True, type=click.Choice([each.value for each in Kind]), help="What happened.")
+@click.option("--tier", "tiers", multiple=True, type=click.Choice([each.value for each in Tier]), help="How much the field matters.")
+@click.option("--by", "bys", multiple=True, type=click.Choice([each.value for each in By]), help="Who made the change.")
+@click.option("--origin", "origins", multiple=True, type=click.Choice([each.value for each in Origin]), help="How the version reached us.")
+@click.option("--fact", "facts", multiple=True, metavar="ID", help="Changes that carry a fact.")
+@click.option("--without", "without_facts", multiple=True, metavar="ID", help="Changes that do not carry a fact.")
+@click.option("--country", "countries", multiple=True, metavar="NAME", help="Studies with a site in a country, now or in the row.")
+@click.option("--sponsor", "sponsors", multiple=True, metavar="WORDS", help="Studies whose lead sponsor's name holds these words.")
+@click.option("--text", "texts", multiple=True, metavar="WORDS", help="Full text of title, conditions, before and after.")
+@click.option("--baseline", is_flag=True, help="The rows of first versions too: what stood there when we first saw a study.")
+@click.option("--all", "everything", is_flag=True, help="Housekeeping too, which a table and md otherwise leave out and count.")
+@click.option("--after", type=int, metavar="CURSOR", help="Changes behind this id, the oldest first: where a program goes on reading.")
+@click.option("--limit", type=click.IntRange(min=0), help="At most so many rows, 0 for all; without it 100 on a terminal, all in a pipe.")
+@click.option(
+    "--order", type=click.Choice(["oldest", "newest"]), help="By id; without it newest on a terminal, oldest in a pipe and with --after."
+)
+@format_option
+@click.pass_obj
+def changes(  # noqa: PLR0913 - the filters of the change log
+    app: App,
+    *,
+    since: str | None,
+    until: str | None,
+    seen_since: str | None,
+    studies: tuple[str, ...],
+    watches: tuple[str, ...],
+    fields: tuple[str, ...],
+    kinds: tuple[str, ...],
+    tiers: tuple[str, ...],
+    bys: tuple[str, ...],
+    origins: tuple[str, ...],
+    facts: tuple[str, ...],
+    without_facts: tuple[str, ...],
+    countries: tuple[str, ...],
+    sponsors: tuple[str, ...],
+    texts: tuple[str, ...],
+    baseline: bool,
+    everything: bool,
+    after: int | None,
+    limit: int | None,
+    order: str | None,
+    form: str | None,
+) -> None:
+    """Print the change log. Filters together all hold; one that is given twice is either.
+
+    \b
+      trialsync changes --since 7d
+      trialsync changes --field 'outcomes.*' --study NCT07263919
+      trialsync changes --field status.overallStatus --watch parkinson --format csv
+      trialsync changes --after 4711 --format jsonl
+    """
+    present, style, terminal = now(), chosen(form), sys.stdout.isatty()
+    wanted = ChangeFilter(
+        since=day(since, "--since", present) if since else None,
+        until=day(until, "--until", present) if until else None,
+        seen_since=moment(seen_since, "--seen-since", present) if seen_since else None,
+        studies=tuple(nct_id(each) for each in studies),
+        watches=watches,
+        fields=fields,
+        kinds=tuple(Kind(each) for each in kinds),
+        tiers=tuple(Tier(each) for each in tiers),
+        bys=tuple(By(each) for each in bys),
+        origins=tuple(Origin(each) for each in origins),
+        facts=facts,
+        without_facts=without_facts,
+        countries=countries,
+        sponsors=sponsors,
+        texts=texts,
+        baseline=baseline,
+        housekeeping=everything or style not in {Format.TABLE, Format.MD} or Tier.HOUSEKEEPING.value in tiers,
+    )
+    if since and until and wanted.since and wanted.until and wanted.since > wanted.until:
+        raise UsageError(f"--since {since} is after --until {until}")
+    most = limit if limit is not None else TERMINAL_LIMIT if terminal else 0
+    newest = order == "newest" if order else terminal and after is None
+    with app.reader() as reader:
+        for each in wanted.studies:
+            reader.headlines(each)
+        if after is not None:
+            reader.check_cursor(after)
+        found = reader.changes(wanted, after=after, limit=most or None, newest_first=newest)
+        first = next(found, None)
+        if first is None:
+            put([], CHANGES, style)
+            say(*_why_empty(reader, wanted, after))
+            return
+        shown = 0
+
+        def counted() -> Iterator[dict[str, Json]]:
+            nonlocal shown
+            for row in itertools.chain([first], found):
+                shown += 1
+                yield change_json(row)
+
+        put(counted(), CHANGES, style)
+        footer = cut_footer(shown, reader.count(wanted, after=after)) if most and shown >= most else None
+        hidden = reader.hidden(wanted, after=after).housekeeping
+        note = f"{hidden:,} housekeeping {'change' if hidden == 1 else 'changes'} left out (--all shows them)" if hidden else None
+        say(*(line for line in (footer, note) if line))
+
+
+def _why_empty(reader: Reader, wanted: ChangeFilter, after: int | None) -> list[str]:
+    """Return the sentences that say why nothing was printed, and what to type next."""
+    counts = reader.counts()
+    if not counts.studies:
+        return ["the store is empty: nothing was polled or imported yet", "  trialsync sync"]
+    if after is not None:
+        return [f"nothing new: the log ends at {reader.last_id()}"]
+    if not counts.changes:
+        studies = "1 study is" if counts.studies == 1 else f"{counts.studies:,} studies are"
+        return [
+            f"no changes yet: {studies} in the store as first seen, and nothing has changed since",
+            "  trialsync changes --baseline     what stood there when we first saw them",
+            "  trialsync sync                   ask the registry again",
+        ]
+    hidden = reader.hidden(wanted)
+    lines = [f"no change matches; the log has {counts.changes:,}"]
+    if hidden.housekeeping:
+        lines.append(f"  {hidden.housekeeping:,} housekeeping changes match: --all shows them")
+    if hidden.baseline:
+        lines.append(f"  {hidden.baseline:,} baseline rows match: --baseline shows them")
+    return lines

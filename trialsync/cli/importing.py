@@ -1,0 +1,65 @@
+"""``trialsync import``: studies from files."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import click
+
+from trialsync.cli.app import PARTIAL, App, now, say
+from trialsync.cli.progress import progress
+from trialsync.cli.syncing import counts, say_some
+from trialsync.errors import BadDate
+from trialsync.registry import files
+from trialsync.sync.load import load
+
+if TYPE_CHECKING:
+    from trialsync.sync.poll import Outcome
+
+
+@click.command(name="import")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--load", "label", metavar="DATE", help="The load that records come from which are in no dated line.")
+@click.pass_obj
+def import_(app: App, paths: tuple[str, ...], *, label: str | None) -> int:
+    """Record studies from files: one study, a list, a /studies answer, JSON lines, a zip of studies, folders, - for standard input.
+
+    Compressed files (.gz, .bz2, .xz, .zst) are read as they are. Lines with "load", "nctId" and "study" are recorded load by load.
+    Elsewhere a record stands for --load, else for the load that it names (versionHolder), else for its posted date.
+
+    \b
+      trialsync import NCT07263919.json
+      trialsync import ctg-studies.json.zip
+      curl -s 'https://clinicaltrials.gov/api/v2/studies?query.cond=ataxia' | trialsync import -
+    """
+    if label is not None:
+        try:
+            label = date.fromisoformat(label).isoformat()
+        except ValueError:
+            raise BadDate(f"--load {label!r} is not a day", hint="for example 2026-05-12") from None
+    skipped: list[str] = []
+    code = 0
+    with progress("import", "bytes") as tell:
+        found = files.read(paths, stdin=sys.stdin.buffer, progress=tell)
+        first = next(found, None)
+        with app.writer("trialsync import", may_make=True) as writer:
+            for outcome in load(
+                chain([first] if first is not None else [], found),
+                writer=writer,
+                now=now,
+                baseline=app.settings.store.baseline,
+                label=label,
+            ):
+                code = max(code, _report(outcome))
+                skipped.extend(outcome.skipped)
+    say_some([f"skipped: {sentence}" for sentence in skipped])
+    return code
+
+
+def _report(outcome: Outcome) -> int:
+    say(f"import: {counts(outcome)}")
+    say_some(outcome.notes)
+    return PARTIAL if outcome.skipped else 0

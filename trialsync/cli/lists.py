@@ -1,0 +1,68 @@
+"""``trialsync watches``, ``fields`` and ``polls``: what is followed, the vocabulary, past polls."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from trialsync.cli.app import App, chosen, put, say
+from trialsync.cli.changes import TERMINAL_LIMIT, format_option
+from trialsync.errors import UnknownWatch
+from trialsync.model import Watch
+from trialsync.publish.sheets import FIELDS, POLLS, WATCHES, field_json, poll_json, watch_json
+from trialsync.study.fields import FIELDS as VOCABULARY
+
+
+@click.command()
+@format_option
+@click.pass_obj
+def watches(app: App, *, form: str | None) -> None:
+    """Print what is followed: the watches of the settings, and what the store knows of each."""
+    followed = {watch.name: watch for watch in app.watches()}
+    known = {}
+    if app.store.exists():
+        with app.reader() as reader:
+            known = {row.name: row for row in reader.watches()}
+    rows = []
+    for name in [*followed, *(name for name in known if name not in followed)]:
+        row = known.get(name)
+        last, complete = (row.last, row.last_complete) if row else (None, None)
+        rows.append(
+            watch_json(
+                followed.get(name) or Watch(name),
+                studies=row.members if row else None,
+                load=complete.load if complete else None,
+                finished=complete.finished if complete else None,
+                ended=last.ended.value if last and last.ended else None,
+            )
+        )
+    put(rows, WATCHES, chosen(form))
+    if not rows:
+        say("no watch is set up: trialsync init 'https://clinicaltrials.gov/search?cond=…' makes one")
+
+
+@click.command()
+@format_option
+@click.pass_obj
+def fields(app: App, *, form: str | None) -> None:
+    """Print the vocabulary: every field's name, its path in the registry's JSON, the key of its items, its tier."""
+    del app
+    put((field_json(each) for each in VOCABULARY), FIELDS, chosen(form))
+
+
+@click.command()
+@click.option("--watch", metavar="NAME", help="The polls of one watch.")
+@click.option("--limit", type=click.IntRange(min=0), help="At most so many, 0 for all; without it 100 on a terminal, all in a pipe.")
+@format_option
+@click.pass_obj
+def polls(app: App, *, watch: str | None, limit: int | None, form: str | None) -> None:
+    """Print past polls and imports, the newest first: what each covered, and how it ended."""
+    most = limit if limit is not None else TERMINAL_LIMIT if sys.stdout.isatty() else 0
+    with app.reader() as reader:
+        if watch is not None and watch not in {row.name for row in reader.watches()} | {each.name for each in app.watches()}:
+            raise UnknownWatch(f"there is no watch {watch!r}", hint="trialsync watches lists them")
+        rows = reader.polls(limit=most or None, watch=watch)
+    put((poll_json(row) for row in rows), POLLS, chosen(form))
+    if not rows:
+        say("nothing was polled yet: trialsync sync")

@@ -1,0 +1,69 @@
+"""``trialsync sandbox``: the stand-in for the registry on a port, for trying settings without troubling the service."""
+
+from __future__ import annotations
+
+import threading
+from datetime import date
+from pathlib import Path
+
+import click
+
+from trialsync.cli.app import say
+from trialsync.errors import BadDate, UsageError
+from trialsync.registry.sandbox import Sandbox, packaged_loads, read_loads, serve
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8378, show_default=True, help="The port; 0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--loads", type=click.Path(path_type=Path), metavar="FILE", help='Dated loads, one {"load", "nctId", "study"} a line; also .xz, .gz.'
+)
+@click.option("--start", metavar="DATE", help="Begin with the last load of this day or before; otherwise with the first.")
+@click.option("--every", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Go on to the next load by itself.")
+def sandbox(*, port: int, host: str, loads: Path | None, start: str | None, every: float | None) -> None:
+    """Serve a stand-in for the ClinicalTrials.gov API, replaying dated loads.
+
+    Without --loads it serves small loads that come with trialsync. Another terminal goes on to the next load by a POST to
+    /sandbox/advance; GET /sandbox tells where it stands.
+
+    \b
+      trialsync sandbox --port 8378
+      TRIALSYNC_API_URL=http://127.0.0.1:8378/api/v2 trialsync sync
+      curl -X POST http://127.0.0.1:8378/sandbox/advance
+    """
+    try:
+        first = date.fromisoformat(start) if start else None
+    except ValueError:
+        raise BadDate(f"--start {start!r} is not a day", hint="for example 2026-05-12") from None
+    stand_in = Sandbox(read_loads(loads) if loads else packaged_loads(), start=first)
+    try:
+        server = serve(stand_in, host, port)
+    except OSError as error:
+        raise UsageError(
+            f"can't listen on {host} port {port}: {error.strerror}", hint="name another --port, or 0 for a free one"
+        ) from error
+    say(
+        f"the registry's stand-in is at http://{host}:{server.port}/api/v2, load {stand_in.load}, {stand_in.loads_left} more to come",
+        f"  TRIALSYNC_API_URL=http://{host}:{server.port}/api/v2 trialsync sync",
+        f"  curl -X POST http://{host}:{server.port}/sandbox/advance     goes on to the next load",
+        "Ctrl-C ends it.",
+    )
+    done = threading.Event()
+    if every:
+        threading.Thread(target=_advance, args=(stand_in, every, done), daemon=True).start()
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        say("the sandbox is closed")
+    finally:
+        done.set()
+        server.close()
+
+
+def _advance(stand_in: Sandbox, every: float, done: threading.Event) -> None:
+    while not done.wait(every):
+        if stand_in.advance() is None:
+            say(f"load {stand_in.load} is the last")
+            return
+        say(f"load {stand_in.load}")

@@ -1,0 +1,142 @@
+"""``trialsync init`` and ``trialsync check``: the first settings, and whether they can work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from trialsync import settings
+from trialsync.cli.app import App, say
+from trialsync.errors import FileError, StoreError, UsageError
+from trialsync.model import Watch
+from trialsync.registry import address, query
+from trialsync.registry.files import nct_ids_in
+from trialsync.store import schema
+
+_DEFAULT = Path("config") / "trialsync.toml"
+_BESIDE = Path("..") / "trialsync.db"
+
+
+@click.command()
+@click.argument("search_url", required=False)
+@click.option(
+    "--ids", "ids_file", type=click.Path(path_type=Path), metavar="FILE", help="Follow every study whose NCT number a text file holds."
+)
+@click.option("--name", metavar="NAME", help="The watch's name; without it one is made from the search.")
+@click.option("--contact", metavar="ADDRESS", help="Who asks, sent to the registry in the User-Agent.")
+@click.pass_obj
+def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str | None, contact: str | None) -> None:
+    """Write the settings and make the store; where settings stand already, make the store alone.
+
+    SEARCH_URL is an address pasted from ClinicalTrials.gov after a search; quote it.
+
+    \b
+      trialsync init 'https://clinicaltrials.gov/search?cond=Parkinson%20Disease&aggFilters=status:rec'
+      trialsync init --ids included.csv
+    """
+    place = settings.place(app.config, os.environ, Path.cwd())
+    if search_url and ids_file:
+        raise UsageError("an address and --ids together make two watches", hint="give one, and add the other to the settings file")
+    watches = _watches(search_url, ids_file, name)
+    if place is not None and place.exists():
+        _make_store(app)
+        if watches:
+            text = settings.starter(watches, database="trialsync.db", contact=None)
+            say(f"{place} stands and was left as it is; to follow this too, add to it:", "", text[text.index("[[watch]]") :].rstrip())
+        return
+    if not watches:
+        raise UsageError(
+            "init needs something to follow", hint="paste a search address of ClinicalTrials.gov in quotes, or give --ids FILE"
+        )
+    target = place or Path.cwd() / _DEFAULT
+    database = str(_BESIDE if target.parent.name == _DEFAULT.parent.name else _BESIDE.name)
+    text = settings.starter(watches, database=database, contact=contact)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"{target} can't be written: {error.strerror}") from error
+    say(f"wrote {_shown(target)}")
+    _make_store(App(target))
+    for watch in watches:
+        say(f"watch {watch.name!r} follows {_what(watch)}")
+    option = "" if place is None else f" --config {_shown(target)}"
+    say(
+        "next:",
+        f"  trialsync{option} sync        fetches what is there now, the baseline",
+        f"  trialsync{option} changes     what changed since",
+    )
+
+
+def _watches(search_url: str | None, ids_file: Path | None, name: str | None) -> list[Watch]:
+    if ids_file is not None:
+        return [Watch(name or _name(ids_file.stem), nct_ids=nct_ids_in(ids_file))]
+    if search_url is None:
+        return []
+    pasted = address.from_search_url(search_url)
+    say(*pasted.notes)
+    words = next(iter(pasted.query.values()), None) or pasted.nct_ids or ("search",)
+    watch = Watch(name or _name(words[0]), query=pasted.query, nct_ids=pasted.nct_ids)
+    query.validate(watch)
+    return [watch]
+
+
+def _name(words: str) -> str:
+    """Return a watch's name made of the first words of a search."""
+    plain = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in words.lower())
+    name = "-".join(plain.split()[:3])[:40]
+    return f"study-{name}" if name[:3] == "nct" else name or "watch"
+
+
+def _what(watch: Watch) -> str:
+    if watch.nct_ids:
+        return f"{len(watch.nct_ids):,} {'study' if len(watch.nct_ids) == 1 else 'studies'} by number"
+    if watch.everything:
+        return "the whole registry"
+    return "the studies that match " + ", ".join(f"{name}={' or '.join(values)}" for name, values in watch.query.items())
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _make_store(app: App) -> None:
+    store = app.store
+    stood = store.exists()
+    schema.create(store)
+    say(f"the store {_shown(store)} {'stands' if stood else 'is made'}")
+
+
+@click.command()
+@click.option("--offline", is_flag=True, help="Do not ask the registry.")
+@click.pass_obj
+def check(app: App, *, offline: bool) -> int:
+    """Check the settings, the store and whether the registry answers this machine; print each."""
+    found = app.settings
+    say(f"settings   {found.source or 'none: the defaults'}")
+    watches = app.watches()
+    for watch in watches:
+        query.validate(watch)
+        say(f"watch      {watch.name}: {_what(watch)}")
+    if not watches:
+        say("watch      none: trialsync init makes one")
+    code = _check_store(app)
+    if not offline:
+        with app.registry() as registry:
+            version = registry.version()
+        label = version.data_timestamp if version else None
+        say(f"registry   {found.registry.api_url} answers: load {label[:10] if label else 'unknown'}")
+    return code
+
+
+def _check_store(app: App) -> int:
+    try:
+        with app.reader() as reader:
+            counts = reader.counts()
+    except StoreError as error:
+        say(f"store      {error}")
+        return error.exit_code
+    say(f"store      {app.store}: {counts.studies:,} studies, {counts.versions:,} versions, {counts.changes:,} changes")
+    return 0

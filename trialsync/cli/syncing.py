@@ -1,0 +1,136 @@
+"""``trialsync sync``: one pass over what is followed, for hands, cron and timers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from trialsync.cli.app import PARTIAL, App, now, say
+from trialsync.cli.progress import progress
+from trialsync.errors import BadNctId, SettingsError, TrialsyncError, UnknownWatch
+from trialsync.model import Ended, Watch, nct_id
+from trialsync.sync.poll import poll
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trialsync.sync.poll import Outcome
+
+_NAMED = 3
+"""At most so many studies that were asked for once are named in a line."""
+
+_SHOWN = 10
+"""At most so many of one kind of sentence are printed; the rest is counted."""
+
+
+@click.command()
+@click.argument("what", nargs=-1, metavar="[WATCH | NCT_ID]...")
+@click.option("--full", is_flag=True, help="Walk every study, whether there is a new load or not.")
+@click.option("--quiet", is_flag=True, help="Print nothing where nothing is wrong, so that cron sends no mail.")
+@click.option("--accept-removals", is_flag=True, help="Record removals even where a large share of a watch is gone at once.")
+@click.pass_obj
+def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_removals: bool) -> int:
+    """Ask the registry for what is new, once, and exit.
+
+    Without arguments every watch of the settings is polled; otherwise the watches and studies that are named. A load that was polled
+    completely before costs one request.
+
+    \b
+      trialsync sync                      every watch
+      trialsync sync parkinson            one watch
+      trialsync sync NCT07263919          one study, with or without settings
+    """
+    asked = list(_asked(app, what))
+    code = 0
+    with app.writer("trialsync sync", may_make=any(not followed for _, followed in asked)) as writer, app.registry() as registry:
+        for watch, followed in asked:
+            with progress(watch.name, "studies") as tell:
+                outcome = poll(
+                    watch,
+                    registry=registry,
+                    writer=writer,
+                    now=now,
+                    baseline=app.settings.store.baseline,
+                    full=full,
+                    followed=followed,
+                    accept_removals=accept_removals,
+                    progress=tell,
+                )
+            code = max(code, report(watch, outcome, quiet=quiet))
+    return code
+
+
+def _asked(app: App, what: Sequence[str]) -> Iterator[tuple[Watch, bool]]:
+    """Yield the watches to poll, each with whether it is followed; NCT numbers that were typed make one watch that is not."""
+    known = {watch.name: watch for watch in app.watches()}
+    if not what:
+        if not known:
+            where = app.settings.source or "no settings file was found"
+            raise SettingsError(f"there is nothing to follow ({where})", hint="trialsync init, or name studies: trialsync sync NCT07263919")
+        yield from ((watch, True) for watch in known.values())
+        return
+    numbers = []
+    for word in dict.fromkeys(what):
+        if word in known:
+            yield known[word], True
+            continue
+        try:
+            numbers.append(nct_id(word))
+        except BadNctId:
+            if word[:3].upper() == "NCT":
+                raise
+            names = ", ".join(known) or "none"
+            raise UnknownWatch(
+                f"there is no watch {word!r}", hint=f"the settings have: {names}; a study is named by its NCT number"
+            ) from None
+    if numbers:
+        yield Watch(" ".join(numbers) if len(numbers) <= _NAMED else f"{len(numbers)} studies", nct_ids=tuple(numbers)), False
+
+
+def report(watch: Watch, outcome: Outcome, *, quiet: bool) -> int:
+    """Say how a poll ended, on standard error, and return its exit code."""
+    row = outcome.poll
+    code = outcome.error.exit_code if isinstance(outcome.error, TrialsyncError) else 0
+    if row.ended is Ended.PARTIAL or row.skipped or any("never found" in note for note in outcome.notes):
+        code = max(code, PARTIAL)
+    if quiet and code == 0:
+        return code
+    if outcome.error is not None:
+        say(f"{watch.name}: {outcome.error}")
+    if row.ended is Ended.NOTHING_NEW:
+        say(f"{watch.name}: nothing new, still load {row.load}")
+    elif row.ended is not Ended.FAILED:
+        say(f"{watch.name}: {counts(outcome)}")
+    say_some(outcome.notes)
+    say_some([f"skipped: {sentence}" for sentence in outcome.skipped])
+    if row.new and row.new == row.studies and not row.changes:
+        say(
+            f"First sight of {_plural(row.new, 'study', 'studies')}: that is the baseline, and what changes from now on is news. Try",
+            "  trialsync changes --baseline     what stands in them now, field by field",
+            "  trialsync show NCT_ID            one study as a page",
+            "  trialsync sync                   again, when the registry has a new load (each weekday)",
+        )
+    return code
+
+
+def counts(outcome: Outcome) -> str:
+    """Return a poll's or an import's counts as a sentence's end."""
+    row = outcome.poll
+    parts = [f"{row.new:,} new", f"{row.updated:,} changed", f"{row.unchanged:,} unchanged"]
+    if row.skipped:
+        parts.append(f"{row.skipped:,} skipped")
+    changes = f"; {_plural(row.changes, 'change', 'changes')} recorded" if row.changes else ""
+    ended = " (partial: ask again)" if row.ended is Ended.PARTIAL else ""
+    return f"load {row.load}: {_plural(row.studies, 'study', 'studies')}, {', '.join(parts)}{changes}{ended}"
+
+
+def say_some(sentences: Sequence[str]) -> None:
+    """Say sentences, the first few of many, and how many more there are."""
+    say(*(f"  {sentence}" for sentence in sentences[:_SHOWN]))
+    if len(sentences) > _SHOWN:
+        say(f"  … and {len(sentences) - _SHOWN:,} more")
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
