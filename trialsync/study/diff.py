@@ -17,6 +17,7 @@ from trialsync.study.align import is_keyed, labels, pairs
 from trialsync.study.fields import Field, Items, order
 from trialsync.study.fingerprint import canonical, is_empty
 from trialsync.study.leaves import parts, split
+from trialsync.study.words import renders_alike
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +99,8 @@ def diff(old: Study, new: Study) -> list[Change]:
             fields[name] = part
             _compare_field(part, was, now, trees)
     posted_moved = record.posted(old) != record.posted(new)
-    flipped = record.overall_status(old) != "UNKNOWN" == record.overall_status(new) and record.last_known_status(new) is not None
+    flipped = "UNKNOWN" not in {record.overall_status(old), None} and record.overall_status(new) == "UNKNOWN"
+    flipped = flipped and record.last_known_status(new) is not None
     changes = []
     for path, kind, was, now in _differences(trees):
         part = fields[path[0]]
@@ -107,7 +109,7 @@ def diff(old: Study, new: Study) -> list[Change]:
             by = By.REGISTRY
         else:
             by = By.SPONSOR if posted_moved else By.REGISTRY
-        changes.append(Change(part.name, item, attribute, kind, was, now, _tier(part, attribute), by))
+        changes.append(Change(part.name, item, attribute, kind, was, now, _tier(part, attribute, was, now), by))
     return changes
 
 
@@ -180,7 +182,9 @@ def _item_and_attribute(part: Field, path: tuple[str, ...]) -> tuple[str | None,
     return item, ".".join(below) if below else None
 
 
-def _tier(part: Field, attribute: str | None) -> Tier:
+def _tier(part: Field, attribute: str | None, old: Json, new: Json) -> Tier:
+    if isinstance(old, str) and isinstance(new, str) and renders_alike(old, new):
+        return Tier.HOUSEKEEPING
     if attribute is not None and part.items is not None and attribute.split(".", 1)[0] in part.items.housekeeping:
         return Tier.HOUSEKEEPING
     return part.tier

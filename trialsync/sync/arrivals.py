@@ -215,9 +215,7 @@ class Receiver:
         newly = first_posted if before is None and _is_day(first_posted) and previous is not None and previous < first_posted else None
         date = newly or (version.date if version and before else arrival.load)
         moved = version is not None and before is not None and record.posted(study) != before.version.posted
-        rows = [
-            Change(WATCH_PREFIX + joining.watch, None, None, Kind.ADDED, None, True, Tier.HEADLINE, By.SPONSOR if moved else By.REGISTRY)
-        ]
+        rows = [membership_change(joining.watch, Kind.ADDED, By.SPONSOR if moved else By.REGISTRY)]
         if newly:
             rows.append(presence_change(None, Presence.LISTED))
         for row in rows:
