@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from trialsync.cli.app import say
-from trialsync.errors import BadDate, UsageError
+from trialsync.errors import BadDate
 from trialsync.registry.sandbox import Sandbox, packaged_loads, read_loads, serve
 
 
