@@ -186,6 +186,15 @@ def test_an_encrypted_entry_is_one_bad_record(tmp_path: Path) -> None:
     assert read_bytes(bytes(data), tmp_path) == [BadRecord(f"{tmp_path}/file.json, 1.json", "is encrypted")]
 
 
+def test_an_entry_packed_in_an_unknown_way_is_one_bad_record(tmp_path: Path) -> None:
+    """An entry under a compression that Python does not have says so."""
+    data = bytearray(bulk(("1.json", compact(study(1)))))
+    data[data.index(b"PK\x01\x02") + 10] = 97
+    assert [each.sentence for each in read_bytes(bytes(data), tmp_path) if isinstance(each, BadRecord)] == [
+        f"{tmp_path}/file.json, 1.json: is packed in a way that cannot be read: That compression method is not supported"
+    ]
+
+
 def test_a_folder_is_read_recursively_and_sorted(tmp_path: Path) -> None:
     """Files with known endings come in sorted order; others, hidden ones and hidden folders are passed by; a bad file is one bad record."""
     files = {

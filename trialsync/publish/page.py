@@ -33,7 +33,7 @@ _NUMBER: Final = re.compile(
 _JSON_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"'})
 
 
-def page(  # noqa: PLR0913  (the page is a function of these and nothing else; all but the study are named)
+def page(
     study: Study,
     *,
     changes: Sequence[LoggedChange],

@@ -366,8 +366,8 @@ def _parsed(raw: bytes) -> tuple[Json, bytes]:
         raise _not_json(raw, error) from error
     except TypeError as error:
         raise Unreadable("is JSON that is nested too deeply") from error
-    # Names are counted in C; only where the counts differ is the text read once more, slowly.
-    if raw.count(b'":') != compact.count(b'":'):
+    # A value is never written with a name twice. Where the text differs, names are counted; where the counts differ, it is read once more.
+    if raw != compact and raw.count(b'":') != compact.count(b'":'):
         json.loads(raw, object_pairs_hook=_without_repeats, parse_int=str, parse_float=str)
     return value, compact
 

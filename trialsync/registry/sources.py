@@ -172,8 +172,6 @@ def reading() -> Iterator[None]:
         raise Unreadable("is cut off: the download is incomplete", hint="download it again") from error
     except (zlib.error, gzip.BadGzipFile, lzma.LZMAError, zstd.ZstdError, zipfile.BadZipFile) as error:
         raise Unreadable(f"is damaged: {error}", hint="download it again") from error
-    except NotImplementedError as error:
-        raise Unreadable(f"is packed in a way that cannot be read: {error}", hint="unpack it first") from error
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error
 
@@ -316,7 +314,11 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], Abs
     def opened() -> Iterator[IO[bytes]]:
         if entry.flag_bits & 1:
             raise Unreadable("is encrypted", hint="unpack it first")
-        with archive.open(entry) as stream:
+        try:
+            packed = archive.open(entry)
+        except RuntimeError as error:
+            raise Unreadable(f"is packed in a way that cannot be read: {error}", hint="unpack it first") from error
+        with packed as stream:
             yield _unpacked(io.BufferedReader(cast("io.RawIOBase", stream), _BUFFER))
 
     return opened
