@@ -234,7 +234,8 @@ def _in_line(line: bytes, where: str) -> Iterator[Found]:
     try:
         value, compact = _parsed(line)
     except Unreadable as error:
-        yield BadRecord(where, error.why, strange=True)
+        # The place in the file is named already; the line's own count would be a second one.
+        yield BadRecord(where, error.why.replace(": line 1, column", ": column", 1), strange=True)
         return
     if isinstance(value, list) or (_is_answer(value) and not _is_study(value)):
         try:
