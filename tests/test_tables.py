@@ -102,7 +102,7 @@ def test_steering_characters_are_escapes_in_json() -> None:
 def test_a_table_fits_the_terminal_and_shows_before_and_after() -> None:
     """Each change is a line; a wide terminal shows it whole, and facts have a column where there are any."""
     assert printed([row(), row(facts=[], kind=Kind.ADDED, path="design.phases", after=["PHASE2", "PHASE3"])], Format.TABLE, width=120) == (
-        "date        study        what                  kind     change                   facts\n"
+        "date        study        path                  kind     change                   facts\n"
         "──────────  ───────────  ────────────────────  ───────  ───────────────────────  ───────\n"
         "2026-02-18  NCT09000001  status.overallStatus  changed  RECRUITING → TERMINATED  stopped\n"
         "2026-02-18  NCT09000001  design.phases         added    PHASE2, PHASE3\n"

@@ -91,7 +91,7 @@ def _what_changed(row: Row, room: int | None) -> str:
 
 
 def _path(name: str) -> Column:
-    return Column("what", lambda row, room: path_in(row[name], room), least=16, most=60)
+    return Column(name, lambda row, room: path_in(row[name], room), least=16, most=60)
 
 
 def _facts(row: Row, room: int | None) -> str:

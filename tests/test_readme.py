@@ -1,0 +1,63 @@
+"""The README's commands run, and print what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+CONSOLES = re.findall(r"^```console\n\$ (.+)\n((?:.*\n)*?)```$", README, re.MULTILINE)
+SHELL = re.findall(r"^```sh\n((?:.*\n)*?)```$", README, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the demo was run."""
+    folder = tmp_path_factory.mktemp("readme")
+    subprocess.run([sys.executable, "-m", "trialsync.cli.main", "demo"], cwd=folder, check=True, capture_output=True, timeout=60)
+    return folder
+
+
+def _pattern(expected: str) -> re.Pattern[str]:
+    """Return what the README shows as a pattern: ``…`` stands for anything, on a line of its own for any lines; columns may be wider."""
+    lines = []
+    for line in expected.splitlines():
+        if line == "…":
+            lines.append(r"(?:.*\n)*")
+        else:
+            lines.append(r"\s+".join(".*".join(re.escape(part) for part in word.split("…")) for word in line.split()) + r"\s*\n")
+    return re.compile("".join(lines).replace("─*", "─+"))
+
+
+@pytest.mark.parametrize(("command", "expected"), CONSOLES, ids=[command[:60] for command, _ in CONSOLES])
+def test_a_console_block_prints_what_it_says(command: str, expected: str, demo: Path, tmp_path: Path) -> None:
+    """Each command that the README shows with its output prints that output today."""
+    if command.startswith("sqlite3") and shutil.which("sqlite3") is None:
+        pytest.skip("there is no sqlite3 on this machine")
+    program = tmp_path / "trialsync"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m trialsync.cli.main "$@"\n')
+    program.chmod(0o755)
+    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(command, shell=True, cwd=demo, env=environ, check=True, capture_output=True, text=True, timeout=60)  # noqa: S602 - the README's own line
+    assert _pattern(expected).fullmatch(done.stdout), done.stdout
+
+
+def test_every_command_in_a_shell_block_exists() -> None:
+    """Each ``trialsync`` command in a shell block of the README is one that the program has, with the options that it names."""
+    lines = [line for block in SHELL for line in block.splitlines()]
+    found = re.findall(r"trialsync ((?:--config \S+ )?)([a-z]+)((?: [^&#|\n]+)?)", "\n".join(lines))
+    commands = {name: arguments for _, name, arguments in found}
+    assert {"demo", "init", "sync", "changes", "import", "sandbox"} <= set(commands)
+    for _, name, arguments in found:
+        done = subprocess.run(  # noqa: S603 - our own program, a word of our own README
+            [sys.executable, "-m", "trialsync.cli.main", name, "--help"], check=False, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, name
+        for option in re.findall(r"--[a-z-]+", arguments):
+            assert option in done.stdout, f"{name} {option}"
