@@ -1,5 +1,3 @@
 """``git log`` for the clinical-trial registry: follow studies, keep every version, ask what changed."""
 
-from importlib.metadata import version
-
-__version__ = version("trialsync")
+__version__ = "0.1.0"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,7 +15,6 @@ from trialsync import log, settings
 from trialsync.errors import StoreMissing
 from trialsync.publish.render import Format, render
 from trialsync.publish.text import visible
-from trialsync.registry.client import Registry
 from trialsync.registry.files import nct_ids_in
 from trialsync.store import schema
 from trialsync.store.reader import Reader
@@ -82,19 +80,6 @@ class App:
                 f"there is no store yet at {self.store}", hint="trialsync sync NCT07263919 makes one, and so does trialsync init"
             )
         return Reader.open(self.store)
-
-    def registry(self) -> Registry:
-        """Return a client of the registry that the settings name."""
-        table = self.settings.registry
-        return Registry(
-            table.api_url,
-            requests_per_second=table.requests_per_second,
-            contact=table.contact,
-            transport=None,
-            now=now,
-            sleep=time.sleep,
-            monotonic=time.monotonic,
-        )
 
 
 def chosen(form: str | None) -> Format:

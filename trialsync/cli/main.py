@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,6 @@ import click
 
 from trialsync import __version__
 from trialsync.cli.app import App, say
-from trialsync.cli.changes import changes
-from trialsync.cli.demo import demo
-from trialsync.cli.importing import import_
-from trialsync.cli.lists import fields, polls, watches
-from trialsync.cli.sandbox import sandbox
-from trialsync.cli.starting import check, init
-from trialsync.cli.study import history, show
-from trialsync.cli.syncing import sync
 from trialsync.errors import TrialsyncError
 
 if TYPE_CHECKING:
@@ -28,14 +21,38 @@ _INTERRUPTED = 130
 _BUG = 1
 
 
-class _InOrder(click.Group):
-    """A group that lists its commands in the order of work, not of the alphabet."""
+_COMMANDS = {
+    "init": "starting:init",
+    "sync": "syncing:sync",
+    "import": "importing:import_",
+    "changes": "changes:changes",
+    "log": "study:history",
+    "show": "study:show",
+    "watches": "lists:watches",
+    "fields": "lists:fields",
+    "polls": "lists:polls",
+    "check": "starting:check",
+    "demo": "demo:demo",
+    "sandbox": "sandbox:sandbox",
+}
+"""Where each command is, in the order of work; only the one that is typed is loaded, so that asking the log is quick."""
+
+
+class _Commands(click.Group):
+    """The group of all commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
-        return list(self.commands)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(f"trialsync.cli.{module}"), name)
+        return command
 
 
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="trialsync", message="%(prog)s %(version)s")
 @click.option(
     "--config",
@@ -58,10 +75,6 @@ def trialsync(ctx: click.Context, config: Path | None) -> None:
     process holds the store, 6 the store is damaged or too new.
     """
     ctx.obj = App(config)
-
-
-for command in (init, sync, import_, changes, history, show, watches, fields, polls, check, demo, sandbox):
-    trialsync.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -37,12 +37,7 @@ def sandbox(*, port: int, host: str, loads: Path | None, start: str | None, ever
     except ValueError:
         raise BadDate(f"--start {start!r} is not a day", hint="for example 2026-05-12") from None
     stand_in = Sandbox(read_loads(loads) if loads else packaged_loads(), start=first)
-    try:
-        server = serve(stand_in, host, port)
-    except OSError as error:
-        raise UsageError(
-            f"can't listen on {host} port {port}: {error.strerror}", hint="name another --port, or 0 for a free one"
-        ) from error
+    server = serve(stand_in, host, port)
     say(
         f"the registry's stand-in is at http://{host}:{server.port}/api/v2, load {stand_in.load}, {stand_in.loads_left} more to come",
         f"  TRIALSYNC_API_URL=http://{host}:{server.port}/api/v2 trialsync sync",

@@ -9,6 +9,7 @@ import click
 
 from trialsync import settings
 from trialsync.cli.app import App, say
+from trialsync.cli.outside import open_registry
 from trialsync.errors import FileError, StoreError, UsageError
 from trialsync.model import Watch
 from trialsync.registry import address, query
@@ -124,7 +125,7 @@ def check(app: App, *, offline: bool) -> int:
         say("watch      none: trialsync init makes one")
     code = _check_store(app)
     if not offline:
-        with app.registry() as registry:
+        with open_registry(app.settings) as registry:
             version = registry.version()
         label = version.data_timestamp if version else None
         say(f"registry   {found.registry.api_url} answers: load {label[:10] if label else 'unknown'}")

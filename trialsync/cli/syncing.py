@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trialsync.cli.app import PARTIAL, App, now, say
+from trialsync.cli.outside import open_registry
 from trialsync.cli.progress import progress
 from trialsync.errors import BadNctId, SettingsError, TrialsyncError, UnknownWatch
 from trialsync.model import Ended, Watch, nct_id
@@ -43,7 +44,10 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
     """
     asked = list(_asked(app, what))
     code = 0
-    with app.writer("trialsync sync", may_make=any(not followed for _, followed in asked)) as writer, app.registry() as registry:
+    with (
+        app.writer("trialsync sync", may_make=any(not followed for _, followed in asked)) as writer,
+        open_registry(app.settings) as registry,
+    ):
         for watch, followed in asked:
             with progress(watch.name, "studies") as tell:
                 outcome = poll(

@@ -58,12 +58,20 @@ def load(
     what the store has is skipped and named. Raises FileError where a file can't be read on (what was committed is kept), StoreError.
     """
     covered: set[str] = set()
-    for dated, part in groupby(found, key=_dated_load):
+    for dated, part in groupby(found, key=_DatedLoad()):
         yield _part(part, dated, covered, writer=writer, now=now, baseline=baseline, label=label)
 
 
-def _dated_load(found: Found) -> str | None:
-    return None if isinstance(found, BadRecord) else getattr(found, "load", None)
+class _DatedLoad:
+    """The load of a dated line, ``None`` for everything else; a record that can't be used belongs to what stood before it."""
+
+    def __init__(self) -> None:
+        self._last: str | None = None
+
+    def __call__(self, found: Found) -> str | None:
+        if not isinstance(found, BadRecord):
+            self._last = found.load
+        return self._last
 
 
 def _part(
