@@ -24,7 +24,10 @@ LIKENESS_TO_PAIR: Final = 0.5
 """Two members with different keys are one edited member where more than this share of their weighted attributes agrees."""
 
 _ALL_PAIRS_UP_TO: Final = 10_000
-"""Beyond so many combinations, members of one key pair by order alone, and others only where they share some attribute exactly."""
+"""Beyond so many combinations, members of one key pair by order alone, and others only where they share a value that is not common."""
+
+_COMMON: Final = 50
+"""A value that more members than this have on one side does not make two of them worth comparing there."""
 
 _JUNCTION: Final = "|"
 
@@ -177,18 +180,23 @@ def _edited(gone: dict[int, _Member], come: dict[int, _Member], items: Items) ->
 def _candidates(gone: list[_Member], come: list[_Member], names: Iterable[str]) -> Iterable[tuple[_Member, _Member]]:
     if len(gone) * len(come) <= _ALL_PAIRS_UP_TO:
         return product(gone, come)
+    olds, news = _holders(gone, names), _holders(come, names)
+    return {
+        (old.place, new.place): (old, new)
+        for shared in olds.keys() & news.keys()
+        if len(olds[shared]) <= _COMMON and len(news[shared]) <= _COMMON
+        for old, new in product(olds[shared], news[shared])
+    }.values()
+
+
+def _holders(members: list[_Member], names: Iterable[str]) -> dict[tuple[str, bytes], list[_Member]]:
+    """Return the members that have an attribute's value, by attribute and value."""
     holders: dict[tuple[str, bytes], list[_Member]] = defaultdict(list)
-    for member in come:
+    for member in members:
         for name in names:
             if not is_empty(member.value.get(name)):
                 holders[name, canonical(member.value[name])].append(member)
-    return {
-        (old.place, new.place): (old, new)
-        for old in gone
-        for name in names
-        if not is_empty(old.value.get(name))
-        for new in holders.get((name, canonical(old.value[name])), ())
-    }.values()
+    return holders
 
 
 _Feature = tuple[bytes, Counter[str] | None]
