@@ -45,7 +45,7 @@ IDENTIFYING = re.compile(r"@|NCT\d|\d{3}[-. )]+\d{3}")
 def records(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the studies of a JSON lines file, bare or under ``study``, compressed by its suffix or not."""
     openers: dict[str, Callable[[Path], Any]] = {".xz": lzma.open, ".gz": gzip.open}
-    with openers.get(path.suffix, lambda plain: plain.open("rb"))(path) as lines:
+    with openers.get(path.suffix, Path.open)(path) as lines:
         for line in lines:
             record = orjson.loads(line)
             yield record.get("study", record)

@@ -38,6 +38,7 @@ KEYFRAME: Final = 32
 _LEVEL: Final = 6
 _LARGEST_WINDOW: Final = 27
 _SMALLEST_WINDOW: Final = 10
+_SHORTEST_PREFIX: Final = 8
 _LARGEST_STUDY: Final = 1 << 30
 
 
@@ -87,7 +88,7 @@ def pack_difference(content: bytes, newer: bytes) -> bytes:
         CompressionParameter.checksum_flag: 1,
         CompressionParameter.dict_id_flag: 0,
     }
-    compressor = ZstdCompressor(options=options, zstd_dict=ZstdDict(newer, is_raw=True).as_prefix)
+    compressor = ZstdCompressor(options=options, zstd_dict=_prefix(newer))
     return bytes((DIFFERENCE,)) + compressor.compress(content, ZstdCompressor.FLUSH_FRAME)
 
 
@@ -102,18 +103,22 @@ def unpack(blob: bytes, newer: bytes | None = None) -> bytes:
     Raises BadBlob for a blob that was not written by this module, or is cut short or altered (each carries a checksum of its content).
     """
     if blob[:1] == bytes((WHOLE,)):
-        return _decompress(blob, _dictionary().as_digested_dict)
+        return _decompress(memoryview(blob)[1:], _dictionary().as_digested_dict)
     if is_difference(blob):
         if newer is None:
             raise BadBlob("it is a difference to a version that is not there")
-        return _decompress(blob, ZstdDict(newer, is_raw=True).as_prefix)
+        return _decompress(memoryview(blob)[1:], _prefix(newer))
     raise BadBlob(f"its format is unknown ({blob[:1].hex() or 'empty'})")
 
 
-def _decompress(blob: bytes, dictionary: tuple[ZstdDict, int]) -> bytes:
+def _prefix(newer: bytes) -> tuple[ZstdDict, int]:
+    return ZstdDict(newer.ljust(_SHORTEST_PREFIX), is_raw=True).as_prefix
+
+
+def _decompress(blob: bytes | memoryview, dictionary: tuple[ZstdDict, int] | None) -> bytes:
     decompressor = ZstdDecompressor(zstd_dict=dictionary)
     try:
-        content = decompressor.decompress(memoryview(blob)[1:], _LARGEST_STUDY)
+        content = decompressor.decompress(blob, _LARGEST_STUDY)
     except (ZstdError, EOFError, MemoryError) as error:
         raise BadBlob(f"it can't be decompressed: {error}") from error
     if not decompressor.eof or decompressor.unused_data:
@@ -139,10 +144,10 @@ def pack_ids(nct_ids: Iterable[str]) -> bytes:
 
 def unpack_ids(blob: bytes) -> frozenset[str]:
     """Return the NCT numbers of such a blob; raise BadBlob where it is not one."""
-    decompressor = ZstdDecompressor()
+    content = _decompress(blob, None)
     try:
-        distances = orjson.loads(decompressor.decompress(blob, _LARGEST_STUDY))
-    except (ZstdError, EOFError, ValueError) as error:
+        distances = orjson.loads(content)
+    except ValueError as error:
         raise BadBlob(f"a list of studies can't be read: {error}") from error
     found = []
     last = 0

@@ -40,6 +40,16 @@ def faults(path: Path) -> Iterator[None]:
         raise _told(path, error) from error
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Do so, and for text that is not UTF-8 too, which nobody but a broken disk wrote."""
+    try:
+        with faults(path):
+            yield
+    except UnicodeDecodeError as error:
+        raise StoreDamaged(f"{path} is damaged: {error}", hint=RESTORE_HINT) from error
+
+
 def _told(path: Path, error: sqlite3.Error) -> StoreError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & _PRIMARY_CODE
     if code in _FOREIGN:
@@ -65,12 +75,12 @@ class Connection:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, one at a time."""
-        with faults(self.path):
+        with _reading(self.path):
             yield from self.raw.execute(sql, parameters)
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or ``None``."""
-        with faults(self.path):
+        with _reading(self.path):
             found: tuple[Any, ...] | None = self.raw.execute(sql, parameters).fetchone()
             return found
 
@@ -81,12 +91,12 @@ class Connection:
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run a statement; return the id of the row that an INSERT made."""
-        with faults(self.path):
+        with _reading(self.path):
             return self.raw.execute(sql, parameters).lastrowid or 0
 
     def many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
         """Run a statement once for each of these."""
-        with faults(self.path):
+        with _reading(self.path):
             self.raw.executemany(sql, parameters)
 
     @contextmanager

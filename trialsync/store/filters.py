@@ -8,7 +8,7 @@ are quoted one by one, so that nothing in them is taken for syntax.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -95,6 +95,7 @@ def conditions(connection: Connection, wanted: ChangeFilter, after: int | None =
 
     Raises UnknownWatch for a watch that the store does not know, BadFilter for a filter that nothing could ever match.
     """
+    wanted = _encodable(wanted)
     if wanted.since and wanted.until and wanted.since > wanted.until:
         raise BadFilter(f"nothing can be since {wanted.since} and until {wanted.until}")
     found = Conditions(_index(wanted, after))
@@ -124,6 +125,25 @@ def conditions(connection: Connection, wanted: ChangeFilter, after: int | None =
     found.either(_sponsor(text) for text in wanted.sponsors)
     found.either(_text(text) for text in wanted.texts)
     return found
+
+
+def _encodable(wanted: ChangeFilter) -> ChangeFilter:
+    """Return a filter whose texts can be bound: what a terminal passed on without being able to read it matches nothing."""
+
+    def clean(texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(text.encode(errors="replace").decode() for text in texts)
+
+    return replace(
+        wanted,
+        studies=clean(wanted.studies),
+        watches=clean(wanted.watches),
+        fields=clean(wanted.fields),
+        facts=clean(wanted.facts),
+        without_facts=clean(wanted.without_facts),
+        countries=clean(wanted.countries),
+        sponsors=clean(wanted.sponsors),
+        texts=clean(wanted.texts),
+    )
 
 
 def _index(wanted: ChangeFilter, after: int | None) -> str:

@@ -14,6 +14,8 @@ from trialsync.store import codec
 from trialsync.store.coverage import Coverage
 from trialsync.store.page import Pages
 from trialsync.store.rows import POLL_COLUMNS, CompletePoll, poll
+from trialsync.store.seal import POLL_COLUMNS as POLL_SEALED
+from trialsync.store.seal import seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -80,6 +82,8 @@ class PollWriter(Pages):
             covered = self._covered.get(poll.id, set()) | self._page_covered.get(poll.id, set())
             if covered:
                 self._write_covered(poll.id, covered)
+            columns = self._db.row(f"SELECT {POLL_SEALED} FROM polls WHERE id = ?", (poll.id,))
+            self._db.execute("UPDATE polls SET seal = ? WHERE id = ?", (seal(columns or ()), poll.id))
         self._covered.pop(poll.id, None)
 
     def cover(self, poll_id: int, nct_ids: Iterable[str]) -> None:

@@ -81,6 +81,7 @@ _FIRST_STORE: Final = (
         fingerprint TEXT NOT NULL,
         first_change INTEGER,
         last_change INTEGER,
+        seal INTEGER NOT NULL,
         UNIQUE (nct_id, number)
     ) STRICT
     """,
@@ -124,7 +125,8 @@ _FIRST_STORE: Final = (
         load TEXT NOT NULL,
         posted TEXT,
         seen TEXT NOT NULL,
-        origin TEXT NOT NULL
+        origin TEXT NOT NULL,
+        seal INTEGER NOT NULL
     ) STRICT
     """,
     """
@@ -173,7 +175,8 @@ _FIRST_STORE: Final = (
         changes INTEGER NOT NULL DEFAULT 0,
         requests INTEGER NOT NULL DEFAULT 0,
         message TEXT,
-        covered BLOB
+        covered BLOB,
+        seal INTEGER
     ) STRICT
     """,
     "CREATE INDEX polls_by_watch ON polls (watch, ended)",

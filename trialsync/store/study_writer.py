@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
 
@@ -13,6 +13,8 @@ from trialsync.model import Kind, Presence
 from trialsync.store import codec, contents
 from trialsync.store.page import Pages
 from trialsync.store.rows import VERSION_COLUMNS, Known, sound, version
+from trialsync.store.seal import OCCASION_COLUMNS, seal
+from trialsync.store.seal import VERSION_COLUMNS as VERSION_SEALED
 from trialsync.study import record
 from trialsync.study.fields import WATCH_PREFIX
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from trialsync.model import Change, Json, Origin, Study, Version
     from trialsync.store.connection import Connection
+
+    _Row: TypeAlias = tuple[int, str, str | None, str | None, int, str | None, str | None, str | None, str | None, str | None, str | None]
 
 
 class StudyWriter(Pages):
@@ -101,32 +105,31 @@ class StudyWriter(Pages):
         if latest:
             self._make_difference(version.nct_id, latest, content)
         ordinal = self._db.value("SELECT count(*) FROM versions WHERE nct_id = ? AND date = ?", (version.nct_id, version.date)) + 1
-        first, last = (self._last_id + 1, self._last_id + len(changes)) if changes else (None, None)
+        rows = [self._baseline_row(change) if baseline else self._row(change, version.date) for change in changes]
+        columns = (
+            version.nct_id,
+            version.number,
+            version.registry_version,
+            version.date,
+            ordinal,
+            version.not_before,
+            version.load,
+            version.posted,
+            version.seen,
+            version.origin.value,
+            version.fingerprint,
+            rows[0][0] if rows else None,
+            rows[-1][0] if rows else None,
+        )
         version_id = self._db.execute(
-            "INSERT INTO versions (nct_id, number, registry_version, date, ordinal, not_before, load, posted, seen, origin, fingerprint, "
-            "first_change, last_change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                version.nct_id,
-                version.number,
-                version.registry_version,
-                version.date,
-                ordinal,
-                version.not_before,
-                version.load,
-                version.posted,
-                version.seen,
-                version.origin.value,
-                version.fingerprint,
-                first,
-                last,
-            ),
+            f"INSERT INTO versions ({VERSION_SEALED}, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*columns, seal(columns, *rows)),
         )
         self._db.execute("INSERT INTO contents (version_id, content) VALUES (?, ?)", (version_id, codec.pack(content)))
-        if baseline:
-            self._write_baseline(version_id, changes)
-        else:
-            for place, change in enumerate(changes):
-                self._write_change(version_id, change, version.date, (facts or {}).get(place, ()))
+        self._write_rows(version_id, rows)
+        if not baseline:
+            for place, (row, change) in enumerate(zip(rows, changes, strict=True)):
+                self._write_words(row[0], change, (facts or {}).get(place, ()))
 
     def _write_study(self, version: Version, study: Study, bytes_digest: bytes | None, *, is_new: bool) -> None:
         countries = record.countries(study)
@@ -187,52 +190,57 @@ class StudyWriter(Pages):
         if len(difference) < len(blob):
             self._db.execute("UPDATE contents SET content = ? WHERE version_id = ?", (difference, version_id))
 
-    def _write_baseline(self, version_id: int, changes: Sequence[Change]) -> None:
-        rows = []
-        for change in changes:
-            field_id, tier = self._field(change)
-            self._last_id += 1
-            rows.append(
-                (
-                    self._last_id,
-                    version_id,
-                    field_id,
-                    change.item,
-                    change.attribute,
-                    None if change.kind is Kind.ADDED else change.kind.value,
-                    None if change.tier == tier else change.tier.value,
-                )
-            )
-        self._db.many(
-            "INSERT INTO changes (id, version_id, field_id, item, attribute, baseline, kind, tier) VALUES (?, ?, ?, ?, ?, 1, ?, ?)", rows
+    def _baseline_row(self, change: Change) -> _Row:
+        """Return a row of the log without what the field or the version says already."""
+        _, tier = self._field(change)
+        self._last_id += 1
+        return (
+            self._last_id,
+            change.field,
+            change.item,
+            change.attribute,
+            1,
+            None,
+            None if change.kind is Kind.ADDED else change.kind.value,
+            None if change.tier == tier else change.tier.value,
+            None,
+            None,
+            None,
         )
 
-    def _write_change(self, version_id: int, change: Change, date: str, facts: Sequence[Mapping[str, Json]]) -> None:
-        field_id, _ = self._field(change)
+    def _row(self, change: Change, date: str) -> _Row:
+        """Return a row of the log with all that it says."""
+        self._field(change)
         self._last_id += 1
-        self._db.execute(
-            'INSERT INTO changes (id, version_id, field_id, item, attribute, baseline, date, kind, tier, "by", before, after) '
-            "VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
-            (
-                self._last_id,
-                version_id,
-                field_id,
-                change.item,
-                change.attribute,
-                date,
-                change.kind.value,
-                change.tier.value,
-                change.by.value if change.by else None,
-                None if change.before is None else _json(change.before),
-                None if change.after is None else _json(change.after),
-            ),
+        return (
+            self._last_id,
+            change.field,
+            change.item,
+            change.attribute,
+            0,
+            date,
+            change.kind.value,
+            change.tier.value,
+            change.by.value if change.by else None,
+            None if change.before is None else _json(change.before),
+            None if change.after is None else _json(change.after),
         )
-        words = "\n".join((*_words(change.before), *_words(change.after)))
-        if words:
-            self._db.execute("INSERT INTO change_words (rowid, value) VALUES (?, ?)", (self._last_id, words))
+
+    def _write_rows(self, version_id: int, rows: Sequence[_Row]) -> None:
+        self._db.many(
+            'INSERT INTO changes (id, version_id, field_id, item, attribute, baseline, date, kind, tier, "by", before, after) '
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(number, version_id, self._fields[name][0], *rest) for number, name, *rest in rows],
+        )
+
+    def _write_words(self, number: int, change: Change, facts: Sequence[Mapping[str, Json]]) -> None:
+        """Make a row of the log searchable, and write the facts that it gives."""
+        text = "\n".join((*words(change.before), *words(change.after)))
+        if text:
+            self._db.execute("INSERT INTO change_words (rowid, value) VALUES (?, ?)", (number, text))
         self._db.many(
             "INSERT INTO change_facts (change_id, fact, rule, json) VALUES (?, ?, ?, ?)",
-            [(self._last_id, fact["id"], fact["rule"], _json(dict(fact))) for fact in facts],
+            [(number, fact["id"], fact["rule"], _json(dict(fact))) for fact in facts],
         )
 
     def add_whole(
@@ -254,10 +262,13 @@ class StudyWriter(Pages):
         """
         self._check_page()
         version_id = self._db.value("SELECT id FROM versions WHERE nct_id = ? AND number = ?", (nct_id, self._latest(nct_id)))
-        self._write_change(version_id, change, date, facts)
+        row = self._row(change, date)
+        columns = (not_before, load, posted, seen, origin.value)
+        self._write_rows(version_id, [row])
+        self._write_words(row[0], change, facts)
         self._db.execute(
-            "INSERT INTO occasions (change_id, not_before, load, posted, seen, origin) VALUES (?, ?, ?, ?, ?, ?)",
-            (self._last_id, not_before, load, posted, seen, origin.value),
+            f"INSERT INTO occasions (change_id, {OCCASION_COLUMNS}, seal) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (row[0], *columns, seal((version_id, *columns), row)),
         )
 
     def set_presence(self, nct_id: str, presence: Presence, merged_into: str | None = None) -> None:
@@ -298,15 +309,15 @@ def _json(value: Json) -> str:
     return orjson.dumps(value).decode()
 
 
-def _words(value: Json) -> Iterator[str]:
+def words(value: Json) -> Iterator[str]:
     """Yield the texts and numbers inside a value, for full-text search."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
         for part in value:
-            yield from _words(part)
+            yield from words(part)
     elif isinstance(value, dict):
         for part in value.values():
-            yield from _words(part)
+            yield from words(part)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield str(value)

@@ -1,0 +1,36 @@
+"""Seals: a digest of what a row says, so that a byte that flipped on the disk is noticed where the value still looks right.
+
+SQLite checks the shape of its file, not its values. Contents have checksums and fingerprints of their own; a version with the rows of the
+log that it brought, a row about a study as a whole, and a poll that ended carry a seal each.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SEAL_BYTES: Final = 8
+
+VERSION_COLUMNS: Final = (
+    "nct_id, number, registry_version, date, ordinal, not_before, load, posted, seen, origin, fingerprint, first_change, last_change"
+)
+OCCASION_COLUMNS: Final = "not_before, load, posted, seen, origin"
+POLL_COLUMNS: Final = (
+    'watch, origin, load, data_timestamp, "query", started, finished, ended, studies, new, updated, unchanged, skipped, changes, requests, '
+    "message, hex(covered)"
+)
+CHANGE_COLUMNS: Final = 'c.id, f.name, c.item, c.attribute, c.baseline, c.date, c.kind, c.tier, c."by", c.before, c.after'
+"""What a row of the log says, of ``changes c`` and ``fields f``."""
+
+
+def seal(*rows: Sequence[Any]) -> int:
+    """Return the seal of these rows: 64 bits, signed as SQLite's integers are."""
+    digest = blake2b(digest_size=_SEAL_BYTES)
+    for row in rows:
+        digest.update(orjson.dumps(row))
+    return int.from_bytes(digest.digest(), signed=True)

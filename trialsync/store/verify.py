@@ -1,0 +1,224 @@
+"""The proof that a store is sound: what it holds agrees with itself, and is what was written."""
+
+# ruff: noqa: S608 - statements are put together from constants; every value is bound
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from trialsync.errors import RecordError, StoreDamaged
+from trialsync.store import codec, schema
+from trialsync.store.connection import Connection, check_version, connect, faults
+from trialsync.store.seal import CHANGE_COLUMNS, OCCASION_COLUMNS, POLL_COLUMNS, VERSION_COLUMNS, seal
+from trialsync.store.study_writer import words
+from trialsync.study import record
+from trialsync.study.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trialsync.model import Study
+
+_MOST_PROBLEMS: Final = 100
+
+
+def verify(path: Path) -> list[str]:
+    """Return what is wrong with a store, one sentence each, empty where it is sound; past 100 it stops.
+
+    Checks the file by SQLite's integrity check, foreign keys, that every version decodes to its fingerprint, that versions are numbered
+    without gaps, that each study's row says what its latest version says, and that the rows of the log hold together. Raises StoreMissing,
+    StoreForeign and StoreTooNew; damage is returned, not raised.
+    """
+    problems: list[str] = []
+    try:
+        connection = connect(path, writable=False)
+    except StoreDamaged as error:
+        return [error.message]
+    try:
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("BEGIN")
+        check_version(connection, schema.SCHEMA)
+        for problem in _problems(connection):
+            problems.append(problem)
+            if len(problems) >= _MOST_PROBLEMS:
+                problems.append("and more")
+                break
+    except (StoreDamaged, ValueError, LookupError) as error:
+        problems.append(error.message if isinstance(error, StoreDamaged) else f"a value is not what any trialsync writes: {error}")
+    finally:
+        connection.raw.close()
+    return problems
+
+
+def _problems(connection: Connection) -> Iterator[str]:
+    for (text,) in connection.rows(f"PRAGMA integrity_check({_MOST_PROBLEMS})"):
+        if text != "ok":
+            yield f"the file: {text}"
+    for table, row, parent, _ in connection.rows("PRAGMA foreign_key_check"):
+        yield f"row {row} of {table} hangs on nothing in {parent}"
+    yield from _missing_parts(connection)
+    for nct_id, latest in connection.rows("SELECT nct_id, version FROM studies ORDER BY nct_id"):
+        yield from _study_problems(connection, nct_id, latest)
+    yield from _log_problems(connection)
+    yield from _seal_problems(connection)
+    yield from _search_problems(connection)
+
+
+def _missing_parts(connection: Connection) -> Iterator[str]:
+    """Yield what the schema has and this store lacks, or has otherwise."""
+    stands = dict(connection.rows("SELECT name, sql FROM sqlite_schema"))
+    with faults(connection.path):
+        for migration in schema.MIGRATIONS.pending(connection.database):
+            yield f"the migration {migration.name} is missing"
+    for name, sql in schema.parts().items():
+        if name not in stands:
+            yield f"{name} is missing from the schema"
+        elif stands[name] != sql:
+            yield f"{name} is not what the schema says"
+
+
+def _study_problems(connection: Connection, nct_id: str, latest: int) -> Iterator[str]:
+    """Yield what is wrong with one study: its versions, newest first, each read through the one before, and its row."""
+    newer: bytes | None = None
+    expected = latest
+    for number, mark, blob in connection.rows(
+        "SELECT v.number, v.fingerprint, c.content FROM versions v LEFT JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? "
+        "ORDER BY v.number DESC",
+        (nct_id,),
+    ):
+        if number != expected:
+            yield f"{nct_id}: version {number} where {expected} is due"
+        expected = number - 1
+        if blob is None:
+            yield f"{nct_id} version {number} has no content"
+            newer = None
+            continue
+        try:
+            newer = codec.unpack(blob, newer)
+            study = codec.study(newer)
+            if fingerprint(study) != mark:
+                yield f"{nct_id} version {number} is not what its fingerprint says"
+        except (codec.BadBlob, RecordError) as error:
+            yield f"{nct_id} version {number} can't be read: {error}"
+            newer = None
+            continue
+        if number == latest:
+            yield from _row_problems(connection, nct_id, study)
+    if expected != 0:
+        yield f"{nct_id}: its first version is missing"
+
+
+def _row_problems(connection: Connection, nct_id: str, study: Study) -> Iterator[str]:
+    """Yield which columns of a study's row are not what its latest version says."""
+    wanted = {
+        "nct_id": record.nct_id(study),
+        "title": record.title(study),
+        "overall_status": record.overall_status(study),
+        "phases": _list(record.phases(study)),
+        "study_type": record.study_type(study),
+        "sponsor": record.sponsor(study),
+        "conditions": _list(record.conditions(study)),
+        "countries": _list(record.countries(study)),
+        "enrollment": record.enrollment(study),
+        "start_date": record.start_date(study),
+        "primary_completion_date": record.primary_completion_date(study),
+        "completion_date": record.completion_date(study),
+        "has_results": int(record.has_results(study)),
+        "first_posted": record.first_posted(study),
+        "posted": record.posted(study),
+    }
+    row = connection.row(f"SELECT {', '.join(wanted)} FROM studies WHERE nct_id = ?", (nct_id,)) or ()
+    for (column, value), stands in zip(wanted.items(), row, strict=False):
+        if stands != value:
+            yield f"{nct_id}: the study's row has another {column} than its latest version"
+    listed = [country for (country,) in connection.rows("SELECT country FROM study_countries WHERE nct_id = ? ORDER BY country", (nct_id,))]
+    if sorted(listed) != sorted(record.countries(study)):
+        yield f"{nct_id}: its countries are not those of its latest version"
+
+
+def _log_problems(connection: Connection) -> Iterator[str]:
+    """Yield what is wrong with the log as a whole, as far as counting shows it."""
+    for sentence, sql in _COUNTED:
+        number = connection.value(sql)
+        if number:
+            yield f"{number} {sentence}"
+    for poll_id, blob in connection.rows("SELECT id, covered FROM polls WHERE covered IS NOT NULL"):
+        try:
+            codec.unpack_ids(blob)
+        except codec.BadBlob as error:
+            yield f"poll {poll_id}: {error}"
+
+
+def _seal_problems(connection: Connection) -> Iterator[str]:
+    """Yield what was altered since it was written, though it looks right."""
+    rows = f"SELECT {CHANGE_COLUMNS} FROM changes c JOIN fields f ON f.id = c.field_id WHERE c.id BETWEEN ? AND ? ORDER BY c.id"
+    for *columns, mark in connection.rows(f"SELECT {VERSION_COLUMNS}, seal FROM versions"):
+        if seal(columns, *connection.rows(rows, columns[-2:])) != mark:
+            yield f"{columns[0]} version {columns[1]}, or a row of the log that it brought, was altered since it was written"
+    for change_id, *columns, mark in connection.rows(
+        f"SELECT c.id, c.version_id, {OCCASION_COLUMNS}, seal FROM occasions o JOIN changes c ON c.id = o.change_id"
+    ):
+        if seal(columns, *connection.rows(rows, (change_id, change_id))) != mark:
+            yield f"change {change_id} was altered since it was written"
+    for poll_id, mark, *columns in connection.rows(f"SELECT id, seal, {POLL_COLUMNS} FROM polls WHERE seal IS NOT NULL"):
+        if seal(columns) != mark:
+            yield f"poll {poll_id} was altered since it was written"
+
+
+def _search_problems(connection: Connection) -> Iterator[str]:
+    """Yield which of the indexes for words do not hold the words that they should: each is made again, in memory, and compared."""
+    for name, columns in (("study_words", "title, conditions, sponsor"), ("change_words", "value")):
+        connection.execute(f"CREATE VIRTUAL TABLE temp.fresh USING fts5 ({columns}, tokenize = 'unicode61 remove_diacritics 2')")
+        if name == "study_words":
+            connection.execute(f"INSERT INTO temp.fresh (rowid, {columns}) SELECT id, {columns} FROM studies")
+        else:
+            connection.many("INSERT INTO temp.fresh (rowid, value) VALUES (?, ?)", _searchable(connection))
+        connection.execute(f"CREATE VIRTUAL TABLE temp.stands USING fts5vocab (main, {name}, instance)")
+        connection.execute("CREATE VIRTUAL TABLE temp.due USING fts5vocab (temp, fresh, instance)")
+        for one, other in (("stands", "due"), ("due", "stands")):
+            if connection.value(f"SELECT count(*) FROM (SELECT * FROM temp.{one} EXCEPT SELECT * FROM temp.{other})"):
+                yield f"the index {name} does not hold the words that it should"
+                break
+        for table in ("stands", "due", "fresh"):
+            connection.execute(f"DROP TABLE temp.{table}")
+
+
+def _searchable(connection: Connection) -> Iterator[tuple[int, str]]:
+    for number, before, after in connection.rows("SELECT id, before, after FROM changes INDEXED BY changes_by_id WHERE baseline = 0"):
+        values = [orjson.loads(text) for text in (before, after) if text is not None]
+        found = "\n".join(word for value in values for word in words(value))
+        if found:
+            yield number, found
+
+
+_COUNTED: Final = (
+    ("rows of the log stand outside those that their version brought", """
+        SELECT count(*) FROM changes c JOIN versions v ON v.id = c.version_id LEFT JOIN occasions o ON o.change_id = c.id
+        WHERE o.change_id IS NULL AND (v.first_change IS NULL OR c.id NOT BETWEEN v.first_change AND v.last_change)"""),
+    ("versions brought another number of rows than the log has", """
+        SELECT count(*) FROM versions v WHERE v.first_change IS NOT NULL AND v.last_change - v.first_change + 1 <>
+        (SELECT count(*) FROM changes c WHERE c.id BETWEEN v.first_change AND v.last_change AND c.version_id = v.id)"""),
+    ("baseline rows stand past the first version", """
+        SELECT count(*) FROM changes c JOIN versions v ON v.id = c.version_id WHERE c.baseline = 1 AND v.number > 1"""),
+    ("rows of the log lack a kind, a tier or a date", """
+        SELECT count(*) FROM changes INDEXED BY changes_by_id WHERE baseline = 0 AND (kind IS NULL OR tier IS NULL OR date IS NULL)"""),
+    ("fields have a tier, or a maker, that there is not", """
+        SELECT count(*) FROM fields
+        WHERE tier NOT IN ('headline', 'detail', 'housekeeping') OR coalesce("by", 'registry') <> 'registry'"""),
+    ("facts are not what was recorded", """
+        SELECT count(*) FROM change_facts WHERE json_valid(json) = 0 OR json ->> 'id' <> fact OR json ->> 'rule' <> rule"""),
+    ("studies have a presence that there is not", """
+        SELECT count(*) FROM studies WHERE presence NOT IN ('listed', 'removed', 'merged', 'withheld')"""),
+    ("rows of the log hold what is not JSON", """
+        SELECT count(*) FROM changes INDEXED BY changes_by_id WHERE baseline = 0
+        AND (json_valid(coalesce(before, '0')) = 0 OR json_valid(coalesce(after, '0')) = 0)"""),
+    ("rows of the log are of an id that was never given out", """
+        SELECT count(*) FROM changes WHERE id > (SELECT seq FROM sqlite_sequence WHERE name = 'changes')"""),
+)  # fmt: skip
+
+
+def _list(values: tuple[str, ...]) -> str:
+    return orjson.dumps(values).decode()
