@@ -46,20 +46,23 @@ def import_(app: App, paths: tuple[str, ...], *, label: str | None) -> int:
         found = files.read(paths, stdin=sys.stdin.buffer, progress=tell)
         first = next(found, None)
         with app.writer("trialsync import", may_make=True) as writer:
-            for outcome in load(
-                chain([first] if first is not None else [], found),
-                writer=writer,
-                now=now,
-                baseline=app.settings.store.baseline,
-                label=label,
-            ):
-                code = max(code, _report(outcome))
-                skipped.extend(outcome.skipped)
-    say_some([f"skipped: {sentence}" for sentence in skipped])
+            try:
+                for outcome in load(
+                    chain([first] if first is not None else [], found),
+                    writer=writer,
+                    now=now,
+                    baseline=app.settings.store.baseline,
+                    label=label,
+                ):
+                    code = max(code, _report(outcome))
+                    skipped.extend(outcome.skipped)
+            finally:
+                say_some([f"skipped: {sentence}" for sentence in skipped])
     return code
 
 
 def _report(outcome: Outcome) -> int:
-    say(f"import: {counts(outcome)}")
+    if outcome.poll.studies or outcome.error is None:
+        say(f"import: {counts(outcome)}")
     say_some(outcome.notes)
     return PARTIAL if outcome.skipped else 0

@@ -10,7 +10,7 @@ from trialsync.cli.app import PARTIAL, App, now, say
 from trialsync.cli.outside import open_registry
 from trialsync.cli.progress import progress
 from trialsync.errors import BadNctId, SettingsError, TrialsyncError, UnknownWatch
-from trialsync.model import Ended, Watch, nct_id
+from trialsync.model import Ended, Origin, Watch, nct_id
 from trialsync.sync.poll import poll
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def counts(outcome: Outcome) -> str:
     if row.skipped:
         parts.append(f"{row.skipped:,} skipped")
     changes = f"; {_plural(row.changes, 'change', 'changes')} recorded" if row.changes else ""
-    ended = " (partial: ask again)" if row.ended is Ended.PARTIAL else ""
+    again = ": ask again" if row.origin is Origin.POLL else ""
+    ended = f" (partial{again})" if row.ended is Ended.PARTIAL else ""
     return f"load {row.load}: {_plural(row.studies, 'study', 'studies')}, {', '.join(parts)}{changes}{ended}"
 
 

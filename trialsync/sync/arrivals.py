@@ -93,20 +93,24 @@ class Receiver:
                 try:
                     version = self._study(nct_id, arrival, before)
                 except RecordError as error:
-                    self._skip(arrival, error)
+                    self._skip(arrival, error, nct_id)
                     continue
-                self.tally.studies += 1
+                if nct_id not in self.tally.seen:
+                    self.tally.studies += 1
                 self.tally.seen.add(nct_id)
                 if self.joining is not None and nct_id not in self.joining.members:
                     self._join(nct_id, arrival, before, version, self.joining)
 
-    def _skip(self, arrival: Arrival, error: RecordError) -> None:
-        sentence = f"{arrival.source}: {error}" if arrival.source else str(error)
+    def _skip(self, arrival: Arrival, error: RecordError, nct_id: str | None = None) -> None:
+        named = str(error) if nct_id is None or nct_id in error.message else f"{nct_id}: {error}"
+        sentence = f"{arrival.source}: {named}" if arrival.source else named
         self.tally.skipped.append(sentence)
         log.warning("study.skipped", source=arrival.source, why=error.message)
 
     def _study(self, nct_id: str, arrival: Arrival, before: Known | None) -> Version | None:
         """Record a study where it differs from what the store holds; return its new version, if it has one."""
+        if before is not None and before.missing_since is not None and _is_there(before) and arrival.load >= before.missing_since:
+            self.writer.set_missing_since(nct_id, None)
         digest = bytes_digest(arrival.raw)
         if before is not None and digest is not None and digest == before.bytes_digest:
             self._still_there(nct_id, arrival, before)
@@ -122,8 +126,9 @@ class Receiver:
         return self._next(nct_id, arrival, digest, print_now, before)
 
     def _still_there(self, nct_id: str, arrival: Arrival, before: Known) -> None:
-        self.tally.unchanged += 1
-        if before.presence in {Presence.REMOVED, Presence.MERGED} and arrival.load > before.version.load:
+        if nct_id not in self.tally.seen:
+            self.tally.unchanged += 1
+        if not _is_there(before) and _is_later(arrival, before):
             self._presence(nct_id, arrival, before, Presence.LISTED)
 
     def _first(self, nct_id: str, arrival: Arrival, digest: bytes | None, print_now: str) -> Version:
@@ -133,7 +138,7 @@ class Receiver:
             nct_id=nct_id,
             number=1,
             registry_version=None,
-            date=posted if _is_day(posted) else arrival.load,
+            date=posted if is_day(posted) else arrival.load,
             not_before=None,
             load=arrival.load,
             posted=posted,
@@ -175,7 +180,7 @@ class Receiver:
         self.tally.updated += 1
         self.tally.changes += len(changes)
         now_present = Presence.WITHHELD if is_withheld else Presence.LISTED
-        if before.presence is not now_present:
+        if before.presence is not now_present and (_is_there(before) or _is_later(arrival, before)):
             self._presence(nct_id, arrival, before, now_present, version)
         self._note_drift(study)
         return version
@@ -202,6 +207,7 @@ class Receiver:
             origin=self.origin,
         )
         self.writer.set_presence(nct_id, now)
+        self.writer.set_missing_since(nct_id, None)
         self.tally.changes += 1
 
     def _join(self, nct_id: str, arrival: Arrival, before: Known | None, version: Version | None, joining: Joining) -> None:
@@ -212,7 +218,7 @@ class Receiver:
             return
         study, previous = arrival.study, joining.previous_load
         first_posted = record.first_posted(study)
-        newly = first_posted if before is None and _is_day(first_posted) and previous is not None and previous < first_posted else None
+        newly = first_posted if before is None and is_day(first_posted) and previous is not None and previous < first_posted else None
         date = newly or (version.date if version and before else arrival.load)
         moved = version is not None and before is not None and record.posted(study) != before.version.posted
         rows = [membership_change(joining.watch, Kind.ADDED, By.SPONSOR if moved else By.REGISTRY)]
@@ -251,7 +257,18 @@ def membership_change(watch: str, kind: Kind, by: By) -> Change:
     return Change(WATCH_PREFIX + watch, item=None, attribute=None, kind=kind, before=before, after=after, tier=Tier.HEADLINE, by=by)
 
 
-def _is_day(text: str | None) -> TypeGuard[str]:
+def _is_there(before: Known) -> bool:
+    """Return whether the registry has the study under its own number, withheld or not, as far as the store knows."""
+    return before.presence not in {Presence.REMOVED, Presence.MERGED}
+
+
+def _is_later(arrival: Arrival, before: Known) -> bool:
+    """Return whether a record is of a later load than the one that said that the study is gone; an older one says nothing of that."""
+    return arrival.load > (before.missing_since or before.version.load)
+
+
+def is_day(text: str | None) -> TypeGuard[str]:
+    """Return whether a text has the form of an ISO day."""
     return text is not None and len(text) == _DAY_LENGTH and text[4] == text[7] == "-" and text.replace("-", "").isdigit()
 
 
@@ -261,6 +278,6 @@ def _date(posted: str | None, posted_before: str | None, not_before: str, load: 
     Its posted date, where the sponsor moved it and it lies after the last load that showed the old content (in every real update seen:
     old load < posted <= new load); otherwise its load.
     """
-    if posted is not None and _is_day(posted) and posted != posted_before and not_before < posted <= load:
+    if posted is not None and is_day(posted) and posted != posted_before and not_before < posted <= load:
         return posted
     return load

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+from trialsync.errors import FileError
 from trialsync.model import Ended, Origin, Poll, instant
 from trialsync.registry.files import BadRecord, FoundStudy, Unlisted
 from trialsync.study import record
 from trialsync.sync import presence
-from trialsync.sync.arrivals import Arrival, Receiver, Tally
+from trialsync.sync.arrivals import Arrival, Receiver, Tally, is_day
 from trialsync.sync.poll import finish
 
 if TYPE_CHECKING:
@@ -43,6 +44,16 @@ class _Batch:
         return len(self.arrivals) >= PAGE_STUDIES or self.size >= PAGE_BYTES
 
 
+@dataclass(slots=True)
+class _Taken:
+    """What a part held so far: each study's load, each alias's study, the lines that say that one is gone, and what is not recorded yet."""
+
+    latest: dict[str, str] = field(default_factory=dict)
+    survivors: dict[str, str] = field(default_factory=dict)
+    unlisted: list[Unlisted] = field(default_factory=list)
+    batch: _Batch = field(default_factory=_Batch)
+
+
 def load(
     found: Iterable[Found],
     *,
@@ -55,11 +66,15 @@ def load(
 
     A record's load is that of its dated line, else ``label`` (an ISO day), else its ``versionHolder``, else its posted date. Dated lines
     say of each load what changed in it, so a study that stood before and does not stand again was confirmed by it. A record older than
-    what the store has is skipped and named. Raises FileError where a file can't be read on (what was committed is kept), StoreError.
+    what the store has is skipped and named. Raises FileError where a file can't be read on, after the outcome of what could be read;
+    StoreError.
     """
     covered: set[str] = set()
     for dated, part in groupby(found, key=_DatedLoad()):
-        yield _part(part, dated, covered, writer=writer, now=now, baseline=baseline, label=label)
+        outcome = _part(part, dated, covered, writer=writer, now=now, baseline=baseline, label=label)
+        yield outcome
+        if outcome.error is not None:
+            raise outcome.error
 
 
 class _DatedLoad:
@@ -89,44 +104,64 @@ def _part(
     poll_id = writer.begin_poll(watch=None, origin=Origin.IMPORT, load=dated, data_timestamp=None, query=None, started=started)
     tally = Tally()
     receiver = Receiver(writer, Origin.IMPORT, started, baseline, tally)
-    batch, unlisted, survivors = _Batch(), [], {}
-    latest: dict[str, str] = {}
-    for each in part:
-        if isinstance(each, BadRecord):
-            tally.skipped.append(each.sentence)
-        elif isinstance(each, Unlisted):
-            unlisted.append(each.nct_id)
-        else:
-            arrival = _arrival(each, label, tally)
-            if arrival is None:
-                continue
-            latest[record.check(each.study)] = arrival.load
-            survivors.update(dict.fromkeys(record.aliases(each.study), record.check(each.study)))
-            if batch.add(arrival):
-                receiver.page(batch.arrivals)
-                batch = _Batch()
-    receiver.page(batch.arrivals)
-    if dated is not None and unlisted:
+    taken, error = _Taken(), None
+    try:
+        _take(part, taken, receiver, label)
+    except FileError as failure:
+        error = failure
+    receiver.page(taken.batch.arrivals)
+    if dated is not None and taken.unlisted and error is None:
         with writer.page():
-            for nct_id in unlisted:
-                if nct_id in survivors:
-                    presence.merged(nct_id, survivors[nct_id], receiver, dated)
-                else:
-                    presence.removed(nct_id, receiver, dated, since=dated)
-    stands_for = dated or max(latest.values(), default=None)
+            for gone in taken.unlisted:
+                _gone(gone, taken.survivors.get(gone.nct_id), receiver)
+    stands_for = dated or max(taken.latest.values(), default=None)
     if dated is not None:
         covered |= tally.seen
-        covered -= set(unlisted)
-        tally.seen |= covered
+        covered -= {gone.nct_id for gone in taken.unlisted}
+        tally.seen |= covered if error is None else set()
     else:
-        tally.seen &= {nct_id for nct_id, load_of in latest.items() if load_of == stands_for}
+        tally.seen &= {nct_id for nct_id, load_of in taken.latest.items() if load_of == stands_for}
     row = Poll(poll_id, None, Origin.IMPORT, stands_for, None, started, None, None)
-    return finish(row, Ended.COMPLETE, tally, None, writer=writer, now=now)
+    ended = Ended.COMPLETE if error is None else Ended.PARTIAL if tally.studies else Ended.FAILED
+    return finish(row, ended, tally, error, writer=writer, now=now)
+
+
+def _take(part: Iterable[Found], taken: _Taken, receiver: Receiver, label: str | None) -> None:
+    """Record the studies of a part as far as it can be read, but for those of the last, unfinished transaction."""
+    for each in part:
+        if isinstance(each, BadRecord):
+            receiver.tally.skipped.append(each.sentence)
+        elif isinstance(each, Unlisted):
+            taken.unlisted.append(each)
+        else:
+            arrival = _arrival(each, label, receiver.tally)
+            if arrival is None:
+                continue
+            nct_id = record.check(each.study)
+            taken.latest[nct_id] = arrival.load
+            taken.survivors.update(dict.fromkeys(record.aliases(each.study), nct_id))
+            if taken.batch.add(arrival):
+                receiver.page(taken.batch.arrivals)
+                taken.batch = _Batch()
+
+
+def _gone(line: Unlisted, survivor: str | None, receiver: Receiver) -> None:
+    """Record, inside a page, that a load lists a study no more; ``survivor`` is the study that took its number as an alias."""
+    shown = receiver.writer.last_shown(line.nct_id, "9999-12-31")
+    if shown is not None and shown >= line.load:
+        receiver.tally.skipped.append(
+            f"{line.source}: {line.nct_id}: gone on load {line.load}, which is older than what the store has of {shown}"
+        )
+    elif survivor is not None:
+        presence.merged(line.nct_id, survivor, receiver, line.load)
+    else:
+        presence.removed(line.nct_id, receiver, line.load)
 
 
 def _arrival(found: FoundStudy, label: str | None, tally: Tally) -> Arrival | None:
     """Return the study with the load that it stands for; ``None``, and a sentence in the tally, where nothing says which."""
-    stands_for = found.load or label or record.load(found.study) or record.posted(found.study)
+    named = (found.load, label, record.load(found.study), record.posted(found.study))
+    stands_for = next((day for day in named if is_day(day)), None)
     if stands_for is None:
         tally.skipped.append(f"{found.source}: the record names no load and no posted date (--load DATE says which)")
         return None

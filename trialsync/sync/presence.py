@@ -5,6 +5,7 @@ Only the registry can say that something is gone: a study counts as removed when
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,8 @@ MASS_SHARE: Final = 0.2
 MASS_FROM: Final = 10
 """Watches smaller than this are below any share."""
 
+_NUMBER: Final = re.compile(r"NCT\d{8}", re.ASCII)
+
 
 @dataclass(slots=True)
 class _Found:
@@ -46,9 +49,16 @@ def follow_up(watch: Watch, walk: Walk, *, registry: Registry, receiver: Receive
     writer, tally, joining = receiver.writer, receiver.tally, receiver.joining
     members = joining.members if joining else set(writer.known(walk.missing))
     left = writer.left(watch.name) if joining else set()
-    skipped = {word.rstrip(":") for sentence in tally.skipped for word in sentence.split() if word.startswith("NCT")}
+    named = [_NUMBER.findall(sentence) for sentence in tally.skipped]
+    skipped = {number for numbers in named for number in numbers}
     missing = sorted(members - tally.seen - set(walk.aliases.values()) - skipped)
     former = sorted(left - tally.seen - members - skipped)
+    if joining and joining.announced and not watch.nct_ids and not tally.seen and len(members) >= MASS_FROM and not accept_removals:
+        tally.notes.append(
+            f"{watch.name}: the registry finds none of {_studies(len(members))} any more, which looks like a fault of its own; nothing was "
+            "concluded (if they left the watch indeed: trialsync sync --accept-removals)"
+        )
+        return False
     if joining and not joining.announced and missing and not watch.nct_ids:
         tally.notes.append(f"{watch.name}: its query was edited; {_studies(len(missing))} outside the new one left, but stay followed")
     found = _look_up([*missing, *former], registry, load)
@@ -60,11 +70,14 @@ def follow_up(watch: Watch, walk: Walk, *, registry: Registry, receiver: Receive
         )
         return False
     # What was looked up by number is not in the watch by that alone: it is recorded, and joins nothing.
-    replace(receiver, joining=None).page(Arrival(each.study, each.raw, load) for each in (*found.there.values(), *found.merged.values()))
+    fetched = [each for each in (*found.there.values(), *found.merged.values()) if record.check(each.study) not in tally.seen]
+    replace(receiver, joining=None).page(Arrival(each.study, each.raw, load) for each in fetched)
+    # A record without a number may be that of any study that was not shown, so then nobody can say which of them left.
+    may_leave = joining is not None and not watch.nct_ids and all(named)
     with writer.page():
         for nct_id in found.there:
             writer.set_missing_since(nct_id, None)
-            if joining and nct_id in missing and not watch.nct_ids:
+            if may_leave and nct_id in missing:
                 _leave(watch, nct_id, found.there[nct_id].study, receiver, load)
         gone = [nct_id for nct_id, survivor in found.merged.items() if merged(nct_id, record.check(survivor.study), receiver, load)]
         gone += [nct_id for nct_id in found.gone if nct_id not in unknown and _missing(nct_id, receiver, load)]
@@ -131,20 +144,20 @@ def merged(nct_id: str, survivor: str, receiver: Receiver, load: str) -> bool:
     change = presence_change(known.presence, Presence.MERGED)
     _record_whole(change, nct_id, receiver.writer.study(nct_id), receiver, load, date=load, not_before=known.version.load)
     receiver.writer.set_presence(nct_id, Presence.MERGED, survivor)
-    receiver.writer.set_missing_since(nct_id, None)
+    receiver.writer.set_missing_since(nct_id, load)
     receiver.tally.notes.append(f"{nct_id} was merged into {survivor}")
     return True
 
 
-def removed(nct_id: str, receiver: Receiver, load: str, *, since: str) -> bool:
-    """Record, inside a page, that the registry lists a study no more, dated ``since``; return whether that is news to the store."""
+def removed(nct_id: str, receiver: Receiver, load: str) -> bool:
+    """Record, inside a page, that the registry lists a study no more, from ``load`` on; return whether that is news to the store."""
     known = receiver.writer.known([nct_id]).get(nct_id)
     if known is None or known.presence in {Presence.REMOVED, Presence.MERGED}:
         return False
     change = presence_change(known.presence, Presence.REMOVED)
-    _record_whole(change, nct_id, receiver.writer.study(nct_id), receiver, load, date=since, not_before=known.version.load)
+    _record_whole(change, nct_id, receiver.writer.study(nct_id), receiver, load, date=load, not_before=known.version.load)
     receiver.writer.set_presence(nct_id, Presence.REMOVED)
-    receiver.writer.set_missing_since(nct_id, None)
+    receiver.writer.set_missing_since(nct_id, load)
     receiver.tally.notes.append(f"{nct_id} was removed from the registry")
     return True
 
@@ -156,7 +169,7 @@ def _missing(nct_id: str, receiver: Receiver, load: str) -> bool:
     if known.presence in {Presence.REMOVED, Presence.MERGED}:
         return False
     if since is not None and since < load:
-        return removed(nct_id, receiver, load, since=since)
+        return removed(nct_id, receiver, since)
     receiver.writer.set_missing_since(nct_id, load)
     receiver.tally.notes.append(f"{nct_id} is not found any more; it counts as removed when the next load says so too")
     return False
