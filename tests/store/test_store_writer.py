@@ -16,6 +16,7 @@ from trialsync.model import Ended, Kind, Origin, Poll, Presence, Watch, instant
 from trialsync.store import codec
 from trialsync.store.filters import ChangeFilter
 from trialsync.store.reader import Reader
+from trialsync.store.verify import verify
 from trialsync.study import record
 from trialsync.study.diff import baseline
 
@@ -132,6 +133,18 @@ def test_all_fields_may_have_baseline_rows(store: Path) -> None:
     with Reader.open(store) as reader:
         assert [row.after for row in reader.changes_of(FIRST_ID)] == [each.after for each in wanted]
         assert len(wanted) > len(baseline(FIRST))
+
+
+def test_a_number_too_large_for_a_column_is_kept(store: Path) -> None:
+    """A count beyond SQLite's integers stays in the record and the log; the study's row goes without it."""
+    with take(store) as writer:
+        add(writer, FIRST, "2026-02-04")
+        add(writer, edited(FIRST, None, designModule__enrollmentInfo__count=2**63), "2026-02-05")
+    with Reader.open(store) as reader:
+        assert reader.headlines(FIRST_ID).enrollment is None
+        assert record.enrollment(reader.study(FIRST_ID)) == 2**63
+        assert [row.after for row in reader.changes(ChangeFilter())] == [2**63]
+    assert verify(store) == []
 
 
 def test_a_version_out_of_order_is_refused(store: Path) -> None:

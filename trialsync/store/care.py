@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import StoreDamaged, StoreError, StoreUnwritable
 from trialsync.store import schema
-from trialsync.store.connection import Connection, check_version, connect, create_file, faults
+from trialsync.store.connection import Connection, Faults, check_version, connect, create_file
 from trialsync.store.lock import Lock
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _copy(connection: Connection, target: Path, *, journal: str) -> None:
     try:
         copy = create_file(partial)
         try:
-            with faults(partial):
+            with Faults(partial):
                 connection.raw.backup(copy.raw)
             found = copy.value("PRAGMA quick_check(1)")
             if found != "ok":

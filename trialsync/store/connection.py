@@ -14,6 +14,7 @@ from trialsync.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+    from types import TracebackType
 
 APPLICATION_ID: Final = int.from_bytes(b"trls")
 """What ``PRAGMA application_id`` says of a file that is ours; ``file`` and SQLite's own tools show it."""
@@ -26,31 +27,32 @@ _UNWRITABLE: Final = frozenset(
 )
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 _PRIMARY_CODE: Final = 0xFF
+_BUGS: Final = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.NotSupportedError)
 _WAIT_SECONDS: Final = 10.0
 
 
-@contextmanager
-def faults(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises about this file into the error of ours that says what to do."""
-    try:
-        yield
-    except (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.NotSupportedError):
-        raise
-    except sqlite3.Error as error:
-        raise _told(path, error) from error
+class Faults:
+    """Turns what SQLite raises about a file, inside a ``with`` block, into the error of ours that says what to do.
+
+    Text that is not UTF-8 counts as damage, since nobody but a broken disk wrote it, unless ``texts`` is false: then the block holds more
+    than the store's own work. What is a bug of the caller's stays as it is.
+    """
+
+    __slots__ = ("_path", "_told")
+
+    def __init__(self, path: Path, *, texts: bool = True) -> None:
+        self._path = path
+        self._told: tuple[type[Exception], ...] = (sqlite3.Error, UnicodeDecodeError) if texts else (sqlite3.Error,)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, self._told) and not isinstance(error, _BUGS):
+            raise _told(self._path, error) from error
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Do so, and for text that is not UTF-8 too, which nobody but a broken disk wrote."""
-    try:
-        with faults(path):
-            yield
-    except UnicodeDecodeError as error:
-        raise StoreDamaged(f"{path} is damaged: {error}", hint=RESTORE_HINT) from error
-
-
-def _told(path: Path, error: sqlite3.Error) -> StoreError:
+def _told(path: Path, error: Exception) -> StoreError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & _PRIMARY_CODE
     if code in _FOREIGN:
         return StoreForeign(f"{path} is not a trialsync store: {error}", hint="check the path; if it was a store, trialsync restore")
@@ -69,18 +71,19 @@ class Connection:
     def __init__(self, path: Path, raw: sqlite3.Connection) -> None:
         self.path = path
         self.raw = raw
-        with faults(path):
+        self._faults = Faults(path)
+        with self._faults:
             raw.execute("PRAGMA foreign_keys = ON")
             self.database = Database(raw, execute_plugins=False, strict=True)
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, one at a time."""
-        with _reading(self.path):
+        with self._faults:
             yield from self.raw.execute(sql, parameters)
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or ``None``."""
-        with _reading(self.path):
+        with self._faults:
             found: tuple[Any, ...] | None = self.raw.execute(sql, parameters).fetchone()
             return found
 
@@ -91,23 +94,23 @@ class Connection:
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run a statement; return the id of the row that an INSERT made."""
-        with _reading(self.path):
+        with self._faults:
             return self.raw.execute(sql, parameters).lastrowid or 0
 
     def many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
         """Run a statement once for each of these."""
-        with _reading(self.path):
+        with self._faults:
             self.raw.executemany(sql, parameters)
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
         """Hold one transaction: all of it is kept, or, after any error, nothing."""
-        with faults(self.path), self.database.atomic():
+        with Faults(self.path, texts=False), self.database.atomic():
             yield
 
     def close(self) -> None:
         """Close the connection; what is not committed is lost."""
-        with faults(self.path):
+        with self._faults:
             self.raw.close()
 
 
@@ -183,7 +186,7 @@ def _has_log(path: Path) -> bool:
 
 
 def _open(path: Path, mode: str) -> Connection:
-    with faults(path):
+    with Faults(path):
         raw = sqlite3.connect(
             f"file:{quote(str(path.absolute()))}?mode={mode}",
             uri=True,

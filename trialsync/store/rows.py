@@ -6,12 +6,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from trialsync.errors import StoreDamaged
 from trialsync.model import Ended, Origin, Poll, Presence, Version
 from trialsync.store.connection import RESTORE_HINT
+from trialsync.study import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from trialsync.model import Study
+
+_LARGEST_INTEGER: Final = 2**63 - 1
 
 VERSION_COLUMNS: Final = "v.nct_id, v.number, v.registry_version, v.date, v.not_before, v.load, v.posted, v.seen, v.origin, v.fingerprint"
 """What ``version`` reads, of ``versions v``."""
@@ -41,6 +48,31 @@ class CompletePoll:
 
     poll: Poll
     query: str | None
+
+
+def headline_columns(study: Study) -> dict[str, Any]:
+    """Return the columns of a study's row that its latest version fills: one source for those who write and those who check."""
+    enrollment = record.enrollment(study)
+    return {
+        "title": record.title(study),
+        "overall_status": record.overall_status(study),
+        "phases": _list(record.phases(study)),
+        "study_type": record.study_type(study),
+        "sponsor": record.sponsor(study),
+        "conditions": _list(record.conditions(study)),
+        "countries": _list(record.countries(study)),
+        "enrollment": enrollment if enrollment is not None and abs(enrollment) <= _LARGEST_INTEGER else None,
+        "start_date": record.start_date(study),
+        "primary_completion_date": record.primary_completion_date(study),
+        "completion_date": record.completion_date(study),
+        "has_results": int(record.has_results(study)),
+        "first_posted": record.first_posted(study),
+        "posted": record.posted(study),
+    }
+
+
+def _list(values: tuple[str, ...]) -> str:
+    return orjson.dumps(values).decode()
 
 
 @contextmanager

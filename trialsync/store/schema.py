@@ -16,7 +16,7 @@ from sqlite_utils import Migrations
 
 from trialsync.errors import StoreForeign
 from trialsync.model import Tier
-from trialsync.store.connection import APPLICATION_ID, Connection, check_version, connect, create_file, faults
+from trialsync.store.connection import APPLICATION_ID, Connection, Faults, check_version, connect, create_file
 from trialsync.store.lock import Lock
 from trialsync.study.fields import FIELDS, PRESENCE
 
@@ -283,6 +283,7 @@ def migrate(connection: Connection, migrations: Migrations = MIGRATIONS, newest:
     number = check_version(connection, newest)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA cache_size = -32000")
     if number < newest:
         backup_beside(connection, connection.path.with_name(f"{connection.path.name}.schema-{number}"))
         with connection.atomic():
@@ -293,7 +294,7 @@ def backup_beside(connection: Connection, target: Path) -> None:
     """Copy an open store to a new file; one that is there from an earlier try is written again."""
     copy = create_file(target)
     try:
-        with faults(target):
+        with Faults(target):
             connection.raw.backup(copy.raw)
     finally:
         copy.raw.close()

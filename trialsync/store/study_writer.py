@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import orjson
 
@@ -12,7 +13,7 @@ from trialsync.errors import StoreError
 from trialsync.model import Kind, Presence
 from trialsync.store import codec, contents
 from trialsync.store.page import Pages
-from trialsync.store.rows import VERSION_COLUMNS, Known, sound, version
+from trialsync.store.rows import VERSION_COLUMNS, Known, headline_columns, sound, version
 from trialsync.store.seal import OCCASION_COLUMNS, seal
 from trialsync.store.seal import VERSION_COLUMNS as VERSION_SEALED
 from trialsync.study import record
@@ -20,12 +21,17 @@ from trialsync.study.fields import WATCH_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     from trialsync.model import Change, Json, Origin, Study, Version
     from trialsync.store.connection import Connection
 
     _Row: TypeAlias = tuple[int, str, str | None, str | None, int, str | None, str | None, str | None, str | None, str | None, str | None]
+
+
+_MOST_PACKING: Final = 64
+"""How many contents may wait to be compressed, so that memory stays bounded."""
 
 
 class StudyWriter(Pages):
@@ -35,6 +41,8 @@ class StudyWriter(Pages):
         super().__init__(connection, now)
         self._new_fields: list[str] = []
         self._page_new_fields: list[str] = []
+        self._packer = ThreadPoolExecutor(1, "packer")
+        self._packing: dict[int, Future[bytes]] = {}
         self._remember()
 
     def _remember(self) -> None:
@@ -44,6 +52,21 @@ class StudyWriter(Pages):
         }
         self._last_id: int = self._db.value("SELECT seq FROM sqlite_sequence WHERE name = 'changes'") or 0
 
+    def _pack(self, version_id: int, content: bytes) -> None:
+        """Compress a content beside everything else, and write it later: compressing is half of an import's work, and needs no Python."""
+        self._packing[version_id] = self._packer.submit(codec.pack, content)
+        if len(self._packing) >= _MOST_PACKING:
+            self._write_packed()
+
+    def _write_packed(self) -> None:
+        packed = [(version_id, packing.result()) for version_id, packing in self._packing.items()]
+        self._packing = {}
+        self._db.many("INSERT INTO contents (version_id, content) VALUES (?, ?)", packed)
+
+    def _finish(self) -> None:
+        super()._finish()
+        self._write_packed()
+
     def _keep(self) -> None:
         super()._keep()
         self._new_fields += self._page_new_fields
@@ -51,6 +74,7 @@ class StudyWriter(Pages):
 
     def _drop(self) -> None:
         super()._drop()
+        self._packing = {}
         self._page_new_fields = []
         self._remember()
 
@@ -72,6 +96,7 @@ class StudyWriter(Pages):
 
         Raises StoreError where there is no such study, StoreDamaged where it can't be read.
         """
+        self._write_packed()
         return contents.study(self._db, nct_id, self._latest(nct_id) if version is None else version)
 
     def _latest(self, nct_id: str) -> int:
@@ -125,39 +150,17 @@ class StudyWriter(Pages):
             f"INSERT INTO versions ({VERSION_SEALED}, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*columns, seal(columns, *rows)),
         )
-        self._db.execute("INSERT INTO contents (version_id, content) VALUES (?, ?)", (version_id, codec.pack(content)))
+        self._pack(version_id, content)
         self._write_rows(version_id, rows)
         if not baseline:
             for place, (row, change) in enumerate(zip(rows, changes, strict=True)):
                 self._write_words(row[0], change, (facts or {}).get(place, ()))
 
     def _write_study(self, version: Version, study: Study, bytes_digest: bytes | None, *, is_new: bool) -> None:
-        countries = record.countries(study)
-        columns = (
-            record.title(study),
-            record.overall_status(study),
-            _json(record.phases(study)),
-            record.study_type(study),
-            record.sponsor(study),
-            _json(record.conditions(study)),
-            _json(countries),
-            record.enrollment(study),
-            record.start_date(study),
-            record.primary_completion_date(study),
-            record.completion_date(study),
-            int(record.has_results(study)),
-            record.first_posted(study),
-            record.posted(study),
-            version.number,
-            bytes_digest,
-            version.nct_id,
-        )
+        columns = {**headline_columns(study), "version": version.number, "bytes_digest": bytes_digest, "nct_id": version.nct_id}
         if is_new:
             self._db.execute(
-                "INSERT INTO studies (title, overall_status, phases, study_type, sponsor, conditions, countries, enrollment, start_date, "
-                "primary_completion_date, completion_date, has_results, first_posted, posted, version, bytes_digest, nct_id) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                columns,
+                f"INSERT INTO studies ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", tuple(columns.values())
             )
         else:
             self._db.execute(
@@ -165,18 +168,16 @@ class StudyWriter(Pages):
                 "(SELECT j.value FROM studies s, json_each(s.countries) j WHERE s.nct_id = ?)",
                 (version.nct_id, version.nct_id),
             )
-            self._db.execute(
-                "UPDATE studies SET title = ?, overall_status = ?, phases = ?, study_type = ?, sponsor = ?, conditions = ?, countries = ?, "
-                "enrollment = ?, start_date = ?, primary_completion_date = ?, completion_date = ?, has_results = ?, first_posted = ?, "
-                "posted = ?, version = ?, bytes_digest = ? WHERE nct_id = ?",
-                columns,
-            )
-        self._db.many("INSERT INTO study_countries (country, nct_id) VALUES (?, ?)", ((country, version.nct_id) for country in countries))
+            changed = ", ".join(f"{name} = ?" for name in columns if name != "nct_id")
+            self._db.execute(f"UPDATE studies SET {changed} WHERE nct_id = ?", tuple(columns.values()))
+        countries = ((country, version.nct_id) for country in record.countries(study))
+        self._db.many("INSERT INTO study_countries (country, nct_id) VALUES (?, ?)", countries)
 
     def _make_difference(self, nct_id: str, number: int, newer: bytes) -> None:
         """Rewrite what was the latest content as its difference from the content that follows it, where that is smaller."""
         if number % codec.KEYFRAME == 0:
             return
+        self._write_packed()
         version_id, blob = self._db.row(
             "SELECT v.id, c.content FROM versions v LEFT JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? AND v.number = ?",
             (nct_id, number),

@@ -10,7 +10,8 @@ import orjson
 
 from trialsync.errors import RecordError, StoreDamaged
 from trialsync.store import codec, schema
-from trialsync.store.connection import Connection, check_version, connect, faults
+from trialsync.store.connection import Connection, Faults, check_version, connect
+from trialsync.store.rows import headline_columns
 from trialsync.store.seal import CHANGE_COLUMNS, OCCASION_COLUMNS, POLL_COLUMNS, VERSION_COLUMNS, seal
 from trialsync.store.study_writer import words
 from trialsync.study import record
@@ -70,7 +71,7 @@ def _problems(connection: Connection) -> Iterator[str]:
 def _missing_parts(connection: Connection) -> Iterator[str]:
     """Yield what the schema has and this store lacks, or has otherwise."""
     stands = dict(connection.rows("SELECT name, sql FROM sqlite_schema"))
-    with faults(connection.path):
+    with Faults(connection.path):
         for migration in schema.MIGRATIONS.pending(connection.database):
             yield f"the migration {migration.name} is missing"
     for name, sql in schema.parts().items():
@@ -113,23 +114,7 @@ def _study_problems(connection: Connection, nct_id: str, latest: int) -> Iterato
 
 def _row_problems(connection: Connection, nct_id: str, study: Study) -> Iterator[str]:
     """Yield which columns of a study's row are not what its latest version says."""
-    wanted = {
-        "nct_id": record.nct_id(study),
-        "title": record.title(study),
-        "overall_status": record.overall_status(study),
-        "phases": _list(record.phases(study)),
-        "study_type": record.study_type(study),
-        "sponsor": record.sponsor(study),
-        "conditions": _list(record.conditions(study)),
-        "countries": _list(record.countries(study)),
-        "enrollment": record.enrollment(study),
-        "start_date": record.start_date(study),
-        "primary_completion_date": record.primary_completion_date(study),
-        "completion_date": record.completion_date(study),
-        "has_results": int(record.has_results(study)),
-        "first_posted": record.first_posted(study),
-        "posted": record.posted(study),
-    }
+    wanted = {"nct_id": record.nct_id(study), **headline_columns(study)}
     row = connection.row(f"SELECT {', '.join(wanted)} FROM studies WHERE nct_id = ?", (nct_id,)) or ()
     for (column, value), stands in zip(wanted.items(), row, strict=False):
         if stands != value:
@@ -218,7 +203,3 @@ _COUNTED: Final = (
     ("rows of the log are of an id that was never given out", """
         SELECT count(*) FROM changes WHERE id > (SELECT seq FROM sqlite_sequence WHERE name = 'changes')"""),
 )  # fmt: skip
-
-
-def _list(values: tuple[str, ...]) -> str:
-    return orjson.dumps(values).decode()

@@ -76,6 +76,7 @@ class Writer(StudyWriter, PollWriter):
         except StoreUnwritable:
             pass  # a full disk: the lock decides, the row is only a name
         finally:
+            self._packer.shutdown()
             self._db.raw.close()
             self._lock.release()
 
