@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import StudyNotFound
-from trialsync.model import By, Kind, Presence, Watch
+from trialsync.model import By, Kind, Presence, Slice, Watch
 from trialsync.registry.walk import Walk
 from trialsync.study import record
 from trialsync.sync.arrivals import Arrival, membership_change, presence_change
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from trialsync.model import Change, Study
     from trialsync.registry.client import Fetched, Registry
     from trialsync.sync.arrivals import Receiver
-
-MASS_SHARE: Final = 0.2
-"""More than this share of a watch's members missing at once concludes nothing: an outage is likelier than so many removals."""
 
 MASS_FROM: Final = 10
 """Watches smaller than this are below any share."""
@@ -40,20 +37,58 @@ class _Found:
     gone: list[str] = field(default_factory=list)
 
 
-def follow_up(watch: Watch, walk: Walk, *, registry: Registry, receiver: Receiver, load: str, accept_removals: bool = False) -> bool:
-    """Look up what the walk should have shown and did not, and record what became of it; return whether it could be concluded.
+@dataclass(slots=True)
+class Unseen:
+    """Studies that should have been shown and were not: ``missing`` members of the watch, ``former`` ones that stay followed.
 
-    ``load`` is the ISO day of the walk's load. ``accept_removals`` concludes even where a large share of the watch is missing. Raises
-    RegistryError where a look-up fails: then nothing is concluded of the studies not looked up yet.
+    ``never`` are numbers that were asked for and are in no store yet; ``aliases`` maps numbers asked to those they were answered under;
+    ``swept`` are the parts of a large watch that were walked to their end.
+    """
+
+    missing: set[str] = field(default_factory=set)
+    former: set[str] = field(default_factory=set)
+    never: set[str] = field(default_factory=set)
+    aliases: dict[str, str] = field(default_factory=dict)
+    swept: list[Slice] = field(default_factory=list)
+
+
+def unseen_of(watch: Watch, walk: Walk, receiver: Receiver) -> Unseen:
+    """Return what a whole walk should have shown and did not."""
+    writer, tally, joining = receiver.writer, receiver.tally, receiver.joining
+    known = set(writer.known(walk.missing))
+    members = joining.members if joining else known
+    left = writer.left(watch.name) if joining else set()
+    return Unseen(
+        missing=members - tally.seen - set(walk.aliases.values()),
+        former=left - tally.seen - members,
+        never=set(walk.missing) - known,
+        aliases=walk.aliases,
+    )
+
+
+def follow_up(
+    watch: Watch,
+    unseen: Unseen,
+    *,
+    registry: Registry,
+    receiver: Receiver,
+    load: str,
+    accept_removals: bool = False,
+    largest_loss: float = 0.2,
+) -> bool:
+    """Look up what should have been shown and was not, and record what became of it; return whether it could be concluded.
+
+    ``load`` is the ISO day of the walk's load. Where more than the share ``largest_loss`` of MASS_FROM or more members is gone at once, nothing
+    is concluded, unless ``accept_removals``: an outage is likelier than so many removals. Raises RegistryError where a look-up fails: then
+    nothing is concluded of the studies not looked up yet.
     """
     writer, tally, joining = receiver.writer, receiver.tally, receiver.joining
-    members = joining.members if joining else set(writer.known(walk.missing))
-    left = writer.left(watch.name) if joining else set()
+    members = joining.members if joining else unseen.missing
     named = [_NUMBER.findall(sentence) for sentence in tally.skipped]
     skipped = {number for numbers in named for number in numbers}
-    missing = sorted(members - tally.seen - set(walk.aliases.values()) - skipped)
-    former = sorted(left - tally.seen - members - skipped)
-    if joining and joining.announced and not watch.nct_ids and not tally.seen and len(members) >= MASS_FROM and not accept_removals:
+    missing = sorted(unseen.missing - skipped)
+    former = sorted(unseen.former - unseen.missing - skipped)
+    if joining and joining.announced and not watch.nct_ids and not tally.seen and len(members) >= MASS_FROM and not accept_removals and missing:
         tally.notes.append(
             f"{watch.name}: the registry finds none of {_studies(len(members))} any more, which looks like a fault of its own; nothing was "
             "concluded (if they left the watch indeed: trialsync sync --accept-removals)"
@@ -63,9 +98,11 @@ def follow_up(watch: Watch, walk: Walk, *, registry: Registry, receiver: Receive
         tally.notes.append(f"{watch.name}: its query was edited; {_studies(len(missing))} outside the new one left, but stay followed")
     found = _look_up([*missing, *former], registry, load)
     unknown = _say_never_found(walk, found, receiver)
-    if len(found.gone) > MASS_SHARE * len(members) and len(members) >= MASS_FROM and not accept_removals:
+    listed = {nct_id for nct_id, known in writer.known(found.gone).items() if known.presence not in {Presence.REMOVED, Presence.MERGED}}
+    lost = listed.intersection(missing)
+    if len(lost) > MASS_SHARE * len(members) and len(members) >= MASS_FROM and not accept_removals:
         tally.notes.append(
-            f"{watch.name}: the registry says that {len(found.gone):,} of {_studies(len(members))} do not exist, which looks like a "
+            f"{watch.name}: the registry says that {len(lost):,} of {_studies(len(members))} do not exist, which looks like a "
             "fault of its own; nothing was concluded (if they are gone indeed: trialsync sync --accept-removals)"
         )
         return False
@@ -79,10 +116,13 @@ def follow_up(watch: Watch, walk: Walk, *, registry: Registry, receiver: Receive
             writer.set_missing_since(nct_id, None)
             if may_leave and nct_id in missing:
                 _leave(watch, nct_id, found.there[nct_id].study, receiver, load)
-        gone = [nct_id for nct_id, survivor in found.merged.items() if merged(nct_id, record.check(survivor.study), receiver, load)]
-        gone += [nct_id for nct_id in found.gone if nct_id not in unknown and _missing(nct_id, receiver, load)]
+        for nct_id, survivor in found.merged.items():
+            merged(nct_id, record.check(survivor.study), receiver, load)
+        for nct_id in found.gone:
+            if nct_id not in unknown:
+                _missing(nct_id, receiver, load)
         if joining:
-            writer.leave(watch.name, gone, load)
+            _leave_with_the_registry(watch, missing, receiver, load)
     return True
 
 
@@ -114,12 +154,15 @@ def _look_up(numbers: Iterable[str], registry: Registry, load: str) -> _Found:
     return found
 
 
-def _say_never_found(walk: Walk, found: _Found, receiver: Receiver) -> set[str]:
-    """Note the numbers that the registry never knew, and those followed under another; return the first."""
-    known = receiver.writer.known([*walk.missing, *found.gone])
-    unknown = {number for number in (*walk.missing, *found.gone) if number not in known}
-    receiver.tally.notes += [f"{number} was never found in the registry" for number in sorted(unknown)]
-    receiver.tally.notes += [f"asked {alias}, followed as {number}" for alias, number in sorted(walk.aliases.items())]
+def _say_never_found(unseen: Unseen, found: _Found, receiver: Receiver) -> set[str]:
+    """Note, once each, the numbers that the registry never knew, and those followed under another; return the first."""
+    writer, tally = receiver.writer, receiver.tally
+    known = writer.known([*unseen.never, *found.gone])
+    unknown = {number for number in (*unseen.never, *found.gone) if number not in known}
+    tally.never |= unknown
+    tally.notes += [f"{number} was never found in the registry" for number in sorted(unknown) if writer.first_time(f"never {number}")]
+    pairs = sorted(unseen.aliases.items())
+    tally.notes += [f"asked {alias}, followed as {number}" for alias, number in pairs if writer.first_time(f"alias {alias} {number}")]
     return unknown
 
 
@@ -136,43 +179,41 @@ def _leave(watch: Watch, nct_id: str, study: Study, receiver: Receiver, load: st
     _record_whole(change, nct_id, study, receiver, load, date=version.date if moved else load, not_before=joining.previous_load)
 
 
-def merged(nct_id: str, survivor: str, receiver: Receiver, load: str) -> bool:
-    """Record, inside a page, that a study's number became an alias of another; return whether that is news to the store."""
+def merged(nct_id: str, survivor: str, receiver: Receiver, load: str) -> None:
+    """Record, inside a page, that a study's number became an alias of another, where that is news to the store."""
     known = receiver.writer.known([nct_id]).get(nct_id)
     if known is None or (known.presence is Presence.MERGED and known.merged_into == survivor):
-        return False
+        return
     change = presence_change(known.presence, Presence.MERGED)
     _record_whole(change, nct_id, receiver.writer.study(nct_id), receiver, load, date=load, not_before=known.version.load)
     receiver.writer.set_presence(nct_id, Presence.MERGED, survivor)
     receiver.writer.set_missing_since(nct_id, load)
     receiver.tally.notes.append(f"{nct_id} was merged into {survivor}")
-    return True
 
 
-def removed(nct_id: str, receiver: Receiver, load: str) -> bool:
-    """Record, inside a page, that the registry lists a study no more, from ``load`` on; return whether that is news to the store."""
+def removed(nct_id: str, receiver: Receiver, load: str) -> None:
+    """Record, inside a page, that the registry lists a study no more, from ``load`` on, where that is news to the store."""
     known = receiver.writer.known([nct_id]).get(nct_id)
     if known is None or known.presence in {Presence.REMOVED, Presence.MERGED}:
-        return False
+        return
     change = presence_change(known.presence, Presence.REMOVED)
     _record_whole(change, nct_id, receiver.writer.study(nct_id), receiver, load, date=load, not_before=known.version.load)
     receiver.writer.set_presence(nct_id, Presence.REMOVED)
     receiver.writer.set_missing_since(nct_id, load)
     receiver.tally.notes.append(f"{nct_id} was removed from the registry")
-    return True
 
 
-def _missing(nct_id: str, receiver: Receiver, load: str) -> bool:
+def _missing(nct_id: str, receiver: Receiver, load: str) -> None:
     """Record a removal, or at the first sight of it only the suspicion: the registry has to say so on two different loads."""
     known = receiver.writer.known([nct_id])[nct_id]
     since = known.missing_since
     if known.presence in {Presence.REMOVED, Presence.MERGED}:
-        return False
+        return
     if since is not None and since < load:
-        return removed(nct_id, receiver, since)
+        removed(nct_id, receiver, since)
+        return
     receiver.writer.set_missing_since(nct_id, load)
     receiver.tally.notes.append(f"{nct_id} is not found any more; it counts as removed when the next load says so too")
-    return False
 
 
 def _record_whole(change: Change, nct_id: str, study: Study, receiver: Receiver, load: str, *, date: str, not_before: str | None) -> None:
