@@ -1,28 +1,28 @@
 """Every error that trialsync raises on purpose; each message says what is wrong and its hint what to do next.
 
-    TrialsyncError
-    ├── UsageError              exit 2   something typed cannot be used
-    │   ├── BadNctId
-    │   ├── BadDate
-    │   ├── BadFilter
-    │   └── UnknownWatch
-    ├── SettingsError           exit 2   the TOML file, or the environment, cannot be used
-    ├── FileError               exit 2   a file to read studies from cannot be used
-    ├── RecordError             exit 3   one study's record cannot be used; the others can
-    ├── StoreError              exit 2   the store cannot be used
-    │   ├── StoreMissing        exit 2
-    │   ├── StoreForeign        exit 2   a file, but not a trialsync store
-    │   ├── StoreUnwritable     exit 2   read-only, or the disk is full
-    │   ├── StoreBusy           exit 5   another process is writing
-    │   ├── StoreTooNew         exit 6   written by a newer trialsync
-    │   └── StoreDamaged        exit 6
-    └── RegistryError           exit 4   the registry did not give what was asked
-        ├── RegistryRefused     exit 2   it calls the request itself wrong (400); its own sentence is kept
-        ├── RegistryUnavailable exit 4   no answer, 429, 5xx, or an answer that cannot be read
-        ├── ClientRejected      exit 4   403: the edge turned this client away
-        ├── StudyNotFound       exit 3   404 with the registry's own sentence that names the study
-        ├── DataChanged         exit 4   a new load arrived in the middle of a walk
-        └── WalkIncomplete      exit 4   the pages do not add up to what the registry counted
+TrialsyncError
+├── UsageError              exit 2   something typed cannot be used
+│   ├── BadNctId
+│   ├── BadDate
+│   ├── BadFilter
+│   └── UnknownWatch
+├── SettingsError           exit 2   the TOML file, or the environment, cannot be used
+├── FileError               exit 2   a file to read studies from cannot be used
+├── RecordError             exit 3   one study's record cannot be used; the others can
+├── StoreError              exit 2   the store cannot be used
+│   ├── StoreMissing        exit 2
+│   ├── StoreForeign        exit 2   a file, but not a trialsync store
+│   ├── StoreUnwritable     exit 2   read-only, or the disk is full
+│   ├── StoreBusy           exit 5   another process is writing
+│   ├── StoreTooNew         exit 6   written by a newer trialsync
+│   └── StoreDamaged        exit 6
+└── RegistryError           exit 4   the registry did not give what was asked
+    ├── RegistryRefused     exit 2   it calls the request itself wrong (400); its own sentence is kept
+    ├── RegistryUnavailable exit 4   no answer, 429, 5xx, or an answer that cannot be read
+    ├── ClientRejected      exit 4   403: the edge turned this client away
+    ├── StudyNotFound       exit 3   404 with the registry's own sentence that names the study
+    ├── DataChanged         exit 4   a new load arrived in the middle of a walk
+    └── WalkIncomplete      exit 4   the pages do not add up to what the registry counted
 """
 
 from __future__ import annotations

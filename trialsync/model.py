@@ -159,7 +159,10 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """One pass of one watch, or one import: what was covered, and how it ended. Instants are UTC and end in ``Z``."""
+    """One pass of one watch, or one import: what was covered, and how it ended. Instants are UTC and end in ``Z``.
+
+    ``whole`` is false for a pass that looked at what moved and at a share of the rest; ``etag`` is the registry's tag of its data.
+    """
 
     id: int
     watch: str | None
@@ -177,6 +180,23 @@ class Poll:
     changes: int = 0
     requests: int = 0
     message: str | None = None
+    whole: bool = True
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of a large watch, swept at one go: the studies first posted from ``first`` to ``last``.
+
+    Both are ISO days and included, ``None`` is open. ``undated`` is the part without a day of first posting. ``swept`` is the load
+    (ISO day) that last showed all of it.
+    """
+
+    place: int
+    first: str | None
+    last: str | None
+    swept: str | None
+    undated: bool = False
 
 
 def nct_id(text: str) -> str:

@@ -11,7 +11,7 @@ from trialsync.cli.outside import open_registry
 from trialsync.cli.progress import progress
 from trialsync.errors import BadNctId, SettingsError, TrialsyncError, UnknownWatch
 from trialsync.model import Ended, Origin, Watch, nct_id
-from trialsync.sync.poll import poll
+from trialsync.sync.poll import Policy, poll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +42,8 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
       trialsync sync parkinson            one watch
       trialsync sync NCT07263919          one study, with or without settings
     """
+    table = app.settings.sync
+    policy = Policy(app.settings.store.baseline, table.incremental_above, table.sweep_days, table.largest_loss)
     asked = list(_asked(app, what))
     code = 0
     with (
@@ -55,7 +57,7 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
                     registry=registry,
                     writer=writer,
                     now=now,
-                    baseline=app.settings.store.baseline,
+                    policy=policy,
                     full=full,
                     followed=followed,
                     accept_removals=accept_removals,

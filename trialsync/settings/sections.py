@@ -189,6 +189,7 @@ class Sync(Section):
 
     incremental_above: int = Field(default=5000, ge=0)
     sweep_days: int = Field(default=7, ge=1)
+    largest_loss: float = Field(default=0.2, ge=0, le=1)
 
 
 class Web(Section):

@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from trialsync.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, StoreMissing, StoreTooNew, StoreUnwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -76,7 +76,7 @@ class Connection:
             raw.execute("PRAGMA foreign_keys = ON")
             self.database = Database(raw, execute_plugins=False, strict=True)
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+    def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, one at a time."""
         with self._faults:
             yield from self.raw.execute(sql, parameters)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _MEMBER_AT = """
     FROM polls p JOIN watches w ON w.name = p.watch JOIN watch_studies m ON m.watch_id = w.id
-    WHERE p.ended = 'complete' AND m.nct_id = ? AND m.joined_load <= p.load AND (m.left_load IS NULL OR m.left_load > p.load)
+    WHERE p.ended = 'complete' AND p.whole = 1 AND m.nct_id = ?
+    AND m.joined_load <= p.load AND (m.left_load IS NULL OR m.left_load > p.load)
 """
 
 

@@ -1,4 +1,4 @@
-"""What is recorded about watches and polls: who is in a watch, what a poll covered and how it ended."""
+"""What is recorded about polls: what each covered and how it ended."""
 
 # ruff: noqa: S608 - statements are put together from constants; every value is bound
 
@@ -6,10 +6,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
-from trialsync.errors import UnknownWatch
-from trialsync.model import instant
 from trialsync.store import codec
 from trialsync.store.coverage import Coverage
 from trialsync.store.page import Pages
@@ -21,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from trialsync.model import Origin, Poll, Watch
+    from trialsync.model import Origin, Poll
     from trialsync.store.connection import Connection
 
 
 class PollWriter(Pages):
-    """The writer's part for watches and polls."""
+    """The writer's part for polls."""
 
     def __init__(self, connection: Connection, now: Callable[[], datetime]) -> None:
         super().__init__(connection, now)
@@ -59,7 +55,8 @@ class PollWriter(Pages):
         with self._db.atomic():
             self._db.execute(
                 "UPDATE polls SET watch = ?, origin = ?, load = ?, data_timestamp = ?, started = ?, finished = ?, ended = ?, studies = ?, "
-                "new = ?, updated = ?, unchanged = ?, skipped = ?, changes = ?, requests = ?, message = ? WHERE id = ?",
+                "new = ?, updated = ?, unchanged = ?, skipped = ?, changes = ?, requests = ?, message = ?, whole = ?, etag = ? "
+                "WHERE id = ?",
                 (
                     poll.watch,
                     poll.origin.value,
@@ -76,6 +73,8 @@ class PollWriter(Pages):
                     poll.changes,
                     poll.requests,
                     poll.message,
+                    int(poll.whole),
+                    poll.etag,
                     poll.id,
                 ),
             )
@@ -89,7 +88,7 @@ class PollWriter(Pages):
     def cover(self, poll_id: int, nct_ids: Iterable[str]) -> None:
         """Note that a poll or import confirmed these studies; written when the poll ends, and only for pages that were kept.
 
-        A complete poll of a watch covers its members and needs none of this.
+        A complete poll of a whole watch covers its members and needs none of this.
         """
         kept = self._page_covered if self._in_page else self._covered
         kept.setdefault(poll_id, set()).update(nct_ids)
@@ -116,56 +115,3 @@ class PollWriter(Pages):
     def last_shown(self, nct_id: str, before_load: str) -> str | None:
         """Return the last load before ``before_load`` of which we know that the study's latest content still held, or ``None``."""
         return self._coverage.last_shown(nct_id, before_load)
-
-    def save_watch(self, watch: Watch, query: str) -> None:
-        """Write a watch down under its name, with the text of what it asks."""
-        self._db.execute(
-            'INSERT INTO watches (name, "query", since) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "query" = excluded."query"',
-            (watch.name, query, instant(self._now())),
-        )
-
-    def members(self, name: str) -> set[str]:
-        """Return the numbers of the studies that are in a watch now; of a watch that was never saved, none."""
-        return {
-            nct_id
-            for (nct_id,) in self._db.rows(
-                "SELECT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE w.name = ? AND m.left_load IS NULL", (name,)
-            )
-        }
-
-    def left(self, name: str) -> set[str]:
-        """Return the numbers of the studies that were in a watch and are in it no more; they stay followed."""
-        return {
-            nct_id
-            for (nct_id,) in self._db.rows(
-                "SELECT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE w.name = ? "
-                "GROUP BY m.nct_id HAVING count(m.left_load) = count(*)",
-                (name,),
-            )
-        }
-
-    def join(self, name: str, nct_ids: Iterable[str], load: str) -> None:
-        """Write that these studies are in a watch from this load on; those that are in it already stay as they are.
-
-        Raises UnknownWatch for a watch that was never saved.
-        """
-        self._db.execute(
-            "INSERT INTO watch_studies (watch_id, nct_id, joined_load) SELECT ?1, j.value, ?3 FROM json_each(?2) j WHERE NOT EXISTS "
-            "(SELECT 1 FROM watch_studies m WHERE m.watch_id = ?1 AND m.nct_id = j.value AND m.left_load IS NULL) "
-            "ON CONFLICT (watch_id, nct_id, joined_load) DO UPDATE SET left_load = NULL",
-            (self._watch_id(name), orjson.dumps(list(nct_ids)).decode(), load),
-        )
-
-    def leave(self, name: str, nct_ids: Iterable[str], load: str) -> None:
-        """Write that these studies are in a watch no more, from this load on. Raises UnknownWatch for a watch that was never saved."""
-        self._db.execute(
-            "UPDATE watch_studies SET left_load = ? WHERE watch_id = ? AND left_load IS NULL "
-            "AND nct_id IN (SELECT value FROM json_each(?))",
-            (load, self._watch_id(name), orjson.dumps(list(nct_ids)).decode()),
-        )
-
-    def _watch_id(self, name: str) -> int:
-        number = self._db.value("SELECT id FROM watches WHERE name = ?", (name,))
-        if number is None:
-            raise UnknownWatch(f"no watch {name!r} in {self.path}", hint="trialsync watches lists them")
-        return int(number)

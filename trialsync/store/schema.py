@@ -175,12 +175,26 @@ _FIRST_STORE: Final = (
         changes INTEGER NOT NULL DEFAULT 0,
         requests INTEGER NOT NULL DEFAULT 0,
         message TEXT,
+        whole INTEGER NOT NULL DEFAULT 1,
+        etag TEXT,
         covered BLOB,
         seal INTEGER
     ) STRICT
     """,
     "CREATE INDEX polls_by_watch ON polls (watch, ended)",
     "CREATE INDEX polls_by_load ON polls (load) WHERE covered IS NOT NULL",
+    """
+    CREATE TABLE slices (
+        watch_id INTEGER NOT NULL REFERENCES watches (id),
+        place INTEGER NOT NULL,
+        first TEXT,
+        last TEXT,
+        undated INTEGER NOT NULL,
+        swept TEXT,
+        PRIMARY KEY (watch_id, place)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE TABLE said (what TEXT PRIMARY KEY, since TEXT NOT NULL) STRICT, WITHOUT ROWID",
     """
     CREATE TABLE holder (
         one INTEGER PRIMARY KEY CHECK (one = 1),

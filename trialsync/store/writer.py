@@ -17,6 +17,7 @@ from trialsync.store.connection import Connection, check_file, connect
 from trialsync.store.lock import Lock
 from trialsync.store.poll_writer import PollWriter
 from trialsync.store.study_writer import StudyWriter
+from trialsync.store.watch_writer import WatchWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 BaselineFields = Literal["core", "all", "none"]
 
 
-class Writer(StudyWriter, PollWriter):
+class Writer(StudyWriter, PollWriter, WatchWriter):
     """A store held for writing, from ``Writer.open`` to the end of its ``with`` block.
 
     Whatever changes studies belongs in a ``page``: one transaction, kept whole or not at all.

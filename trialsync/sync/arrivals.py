@@ -40,7 +40,11 @@ class Arrival:
 
 @dataclass(slots=True)
 class Tally:
-    """What a poll or an import has done so far. ``skipped`` holds a sentence for each record that was left out."""
+    """What a poll or an import has done so far.
+
+    ``skipped`` holds a sentence for each record that was left out, ``notes`` what else is worth saying; ``never`` are the numbers asked for
+    that the registry does not know.
+    """
 
     studies: int = 0
     new: int = 0
@@ -50,6 +54,7 @@ class Tally:
     skipped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    never: set[str] = field(default_factory=set)
     drifted: set[str] = field(default_factory=set)
 
 

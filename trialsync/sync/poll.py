@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from trialsync.errors import RegistryError, TrialsyncError
+from trialsync.errors import DataChanged, RegistryError, RegistryUnavailable, TrialsyncError
 from trialsync.model import Ended, Origin, Poll, instant
 from trialsync.registry import query
 from trialsync.registry.walk import Walk
 from trialsync.study import record
 from trialsync.sync.arrivals import Arrival, Joining, Receiver, Tally
-from trialsync.sync.presence import follow_up
+from trialsync.sync.moved import plan, walk_moved
+from trialsync.sync.presence import follow_up, unseen_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,17 +24,43 @@ if TYPE_CHECKING:
     from trialsync.registry.client import Fetched, Registry, RegistryVersion
     from trialsync.store.writer import Writer
     from trialsync.study.diff import BaselineFields
+    from trialsync.sync.presence import Unseen
 
 log = structlog.get_logger()
 
 
+RESTARTS: Final = 2
+"""How often a pass over what moved begins again because a new load arrived under way; a whole walk has restarts of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How polls go about it: the settings that they take.
+
+    Watches with more than ``incremental_above`` members are walked by what moved, and swept whole within ``sweep_days``. More than the
+    share ``largest_loss`` of a watch gone at once concludes nothing.
+    """
+
+    baseline: BaselineFields = "core"
+    incremental_above: int = 5000
+    sweep_days: int = 7
+    largest_loss: float = 0.2
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a poll or an import ended: its row, a sentence for each record left out, what else is worth saying once, and what went wrong."""
+    """How a poll or an import ended.
+
+    ``poll`` is its row; ``skipped`` has a sentence for each record left out, ``notes`` what else is worth saying once, ``never`` the
+    numbers that the registry never knew; ``previous_load`` is the load (ISO day) of the last complete poll before; ``error`` is what
+    went wrong.
+    """
 
     poll: Poll
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    previous_load: str | None = None
     error: TrialsyncError | None = None
 
 
@@ -43,7 +70,7 @@ def poll(
     registry: Registry,
     writer: Writer,
     now: Callable[[], datetime],
-    baseline: BaselineFields = "core",
+    policy: Policy = Policy(),
     full: bool = False,
     followed: bool = True,
     accept_removals: bool = False,
@@ -61,47 +88,136 @@ def poll(
     started = instant(now())
     name = watch.name if followed else None
     last = writer.last_complete(name, None if followed else asked)
-    version: RegistryVersion | None = None
-    error: TrialsyncError | None = None
-    try:
-        version = registry.version()
-    except RegistryError as failure:
-        error = failure
-    load = version.load if version else None
-    stamp = version.data_timestamp if version else None
+    before = last.poll if last is not None else None
+    same_query = last is not None and last.query == asked
     if followed:
         writer.save_watch(watch, asked)
-    poll_id = writer.begin_poll(watch=name, origin=Origin.POLL, load=load, data_timestamp=stamp, query=asked, started=started)
-    row = Poll(poll_id, name, Origin.POLL, load, stamp, started, None, None)
+    poll_id = writer.begin_poll(watch=name, origin=Origin.POLL, load=None, data_timestamp=None, query=asked, started=started)
+    row = Poll(poll_id, name, Origin.POLL, None, None, started, None, None)
     tally = Tally()
     ended = Ended.FAILED
-    same_query = last is not None and last.query == asked
-    if error is None and last is not None and same_query and not full and stamp is not None and stamp == last.poll.data_timestamp:
-        ended = Ended.NOTHING_NEW
-    elif error is None and last is not None and load is not None and last.poll.load is not None and load < last.poll.load:
-        error = RegistryError(
-            f"the registry went back from load {last.poll.load} to {load}",
-            hint="nothing was recorded; the next newer load is polled as usual",
-        )
-    elif error is None:
-        joining = Joining(watch.name, writer.members(watch.name), same_query, last.poll.load if last else None) if followed else None
-        receiver = Receiver(writer, Origin.POLL, started, baseline, tally, joining)
-        try:
-            walk = Walk(registry, watch, load=load)
-            _walk(walk, receiver, progress)
-            load, stamp = walk.load or load, walk.version.data_timestamp if walk.version else stamp
-            concluded = load is not None and follow_up(
-                watch, walk, registry=registry, receiver=receiver, load=load, accept_removals=accept_removals
+    error: TrialsyncError | None = None
+    try:
+        tag = before.etag if before is not None and same_query and not full else None
+        version = registry.version(tag)
+        row = _of_version(row, version, before)
+        if version is None or (before is not None and same_query and not full and _is_same_load(row, before)):
+            ended = Ended.NOTHING_NEW
+        elif before is not None and _went_back(row, before):
+            raise _backwards(row, before)
+        else:
+            joining = Joining(watch.name, writer.members(watch.name), same_query, before.load if before else None) if followed else None
+            receiver = Receiver(writer, Origin.POLL, started, policy.baseline, tally, joining)
+            row, concluded = _pass(
+                watch,
+                row,
+                before if same_query and not full else None,
+                registry,
+                receiver,
+                policy,
+                progress,
+                accept_removals=accept_removals,
             )
             ended = Ended.COMPLETE if concluded else Ended.PARTIAL
-        except RegistryError as failure:
-            error = failure
-            ended = Ended.PARTIAL if tally.studies else Ended.FAILED
-    row = replace(row, load=load, data_timestamp=stamp, requests=registry.requests - requests_before)
-    return finish(row, ended, tally, error, writer=writer, now=now)
+    except RegistryError as failure:
+        error = failure
+        ended = Ended.PARTIAL if tally.studies else Ended.FAILED
+    row = replace(row, requests=registry.requests - requests_before)
+    return finish(row, ended, tally, error, writer=writer, now=now, previous_load=before.load if before else None)
 
 
-def _walk(walk: Walk, receiver: Receiver, progress: Callable[[int, int | None], None] | None) -> None:
+def _of_version(row: Poll, version: RegistryVersion | None, before: Poll | None) -> Poll:
+    """Return a poll's row with what ``/version`` said; ``None`` says that it is what it was before."""
+    if version is None:
+        return replace(row, load=before.load, data_timestamp=before.data_timestamp, etag=before.etag) if before else row
+    return replace(row, load=version.load, data_timestamp=version.data_timestamp, etag=version.etag)
+
+
+def _is_same_load(row: Poll, before: Poll) -> bool:
+    """Return whether the whole data timestamp is that of the poll before; one that does not parse never closes the gate."""
+    return row.data_timestamp is not None and row.data_timestamp == before.data_timestamp
+
+
+def _went_back(row: Poll, before: Poll) -> bool:
+    if row.data_timestamp is not None and before.data_timestamp is not None:
+        return row.data_timestamp < before.data_timestamp
+    return row.load is not None and before.load is not None and row.load < before.load
+
+
+def _backwards(row: Poll, before: Poll) -> RegistryError:
+    return RegistryUnavailable(
+        f"the registry went back from its data of {before.data_timestamp or before.load} to {row.data_timestamp or row.load}",
+        hint="nothing was recorded; the next newer load is polled as usual",
+    )
+
+
+def _pass(
+    watch: Watch,
+    row: Poll,
+    before: Poll | None,
+    registry: Registry,
+    receiver: Receiver,
+    policy: Policy,
+    progress: Callable[[int, int | None], None] | None,
+    *,
+    accept_removals: bool,
+) -> tuple[Poll, bool]:
+    """Walk a watch, whole or by what moved since ``before``, and conclude; return the row, and whether it could be concluded."""
+    writer, joining = receiver.writer, receiver.joining
+    large = joining is not None and not watch.nct_ids and len(joining.members) > policy.incremental_above
+    slices = writer.slices(watch.name) if large else []
+    since = before.load if before is not None and slices and row.load is not None else None
+
+    def take(walk: Walk) -> None:
+        _record(walk, receiver, progress)
+
+    if since is not None:
+        row, unseen = _moved(watch, row, since, registry, receiver, policy.sweep_days, take)
+    else:
+        walk = Walk(registry, watch, load=row.load)
+        take(walk)
+        row = replace(row, load=walk.load or row.load)
+        row = _of_version(row, walk.version, None) if walk.version else row
+        unseen = unseen_of(watch, walk, receiver)
+    if row.load is None:
+        return row, False
+    concluded = follow_up(
+        watch,
+        unseen,
+        registry=registry,
+        receiver=receiver,
+        load=row.load,
+        accept_removals=accept_removals,
+        largest_loss=policy.largest_loss,
+    )
+    if concluded and unseen.swept:
+        swept = {part.place for part in unseen.swept}
+        writer.save_slices(watch.name, [replace(part, swept=row.load) if part.place in swept else part for part in slices])
+    elif concluded and since is None and joining is not None and len(joining.members) > policy.incremental_above and not watch.nct_ids:
+        planned = plan(writer.members_posted(watch.name), policy.sweep_days)
+        writer.save_slices(watch.name, [replace(part, swept=row.load) for part in planned])
+    return row, concluded
+
+
+def _moved(
+    watch: Watch, row: Poll, since: str, registry: Registry, receiver: Receiver, sweep_days: int, take: Callable[[Walk], None]
+) -> tuple[Poll, Unseen]:
+    """Walk what moved, again from the start where a new load arrives under way."""
+    for restart in range(RESTARTS + 1):
+        if row.load is None or row.load < since:
+            raise DataChanged("the registry does not say which load it has", hint="ask again later")
+        try:
+            unseen = walk_moved(watch, registry=registry, receiver=receiver, load=row.load, since=since, sweep_days=sweep_days, take=take)
+            return replace(row, whole=False), unseen
+        except DataChanged:
+            if restart == RESTARTS:
+                raise
+            row = _of_version(row, registry.version(), None)
+    raise AssertionError  # the last restart returned or raised
+
+
+def _record(walk: Walk, receiver: Receiver, progress: Callable[[int, int | None], None] | None) -> None:
+    """Take a walk to its end, committing each page."""
     for page in walk.pages():
         receiver.tally.skipped.extend(sentence for sentence in page.bad if sentence not in receiver.tally.skipped)
         if page.load is not None:
@@ -122,7 +238,16 @@ def arrivals_by_posted(fetched: Iterable[Fetched]) -> list[Arrival]:
     return [Arrival(each.study, each.raw, record.posted(each.study) or "") for each in fetched]
 
 
-def finish(row: Poll, ended: Ended, tally: Tally, error: TrialsyncError | None, *, writer: Writer, now: Callable[[], datetime]) -> Outcome:
+def finish(
+    row: Poll,
+    ended: Ended,
+    tally: Tally,
+    error: TrialsyncError | None,
+    *,
+    writer: Writer,
+    now: Callable[[], datetime],
+    previous_load: str | None = None,
+) -> Outcome:
     """Write a poll's row with its counts, log its one line, and return the outcome."""
     row = replace(
         row,
@@ -136,7 +261,7 @@ def finish(row: Poll, ended: Ended, tally: Tally, error: TrialsyncError | None, 
         changes=tally.changes,
         message=str(error) if error else None,
     )
-    covered = tally.seen if ended is not Ended.COMPLETE or row.watch is None else tally.seen - writer.members(row.watch)
+    covered = tally.seen if ended is not Ended.COMPLETE or row.watch is None or not row.whole else tally.seen - writer.members(row.watch)
     if covered:
         writer.cover(row.id, covered)
     writer.end_poll(row)
@@ -154,4 +279,4 @@ def finish(row: Poll, ended: Ended, tally: Tally, error: TrialsyncError | None, 
         changes=row.changes,
         requests=row.requests,
     )
-    return Outcome(row, tuple(tally.skipped), tuple(tally.notes), error)
+    return Outcome(row, tuple(tally.skipped), tuple(tally.notes), tuple(sorted(tally.never)), previous_load, error)

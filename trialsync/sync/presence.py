@@ -9,16 +9,16 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from trialsync.errors import StudyNotFound
-from trialsync.model import By, Kind, Presence, Slice, Watch
+from trialsync.errors import DataChanged, StudyNotFound
+from trialsync.model import By, Kind, Presence, Watch
 from trialsync.registry.walk import Walk
 from trialsync.study import record
 from trialsync.sync.arrivals import Arrival, membership_change, presence_change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
-    from trialsync.model import Change, Study
+    from trialsync.model import Change, Slice, Study
     from trialsync.registry.client import Fetched, Registry
     from trialsync.sync.arrivals import Receiver
 
@@ -78,9 +78,9 @@ def follow_up(
 ) -> bool:
     """Look up what should have been shown and was not, and record what became of it; return whether it could be concluded.
 
-    ``load`` is the ISO day of the walk's load. Where more than the share ``largest_loss`` of MASS_FROM or more members is gone at once, nothing
-    is concluded, unless ``accept_removals``: an outage is likelier than so many removals. Raises RegistryError where a look-up fails: then
-    nothing is concluded of the studies not looked up yet.
+    ``load`` is the ISO day of the walk's load. Where more than the share ``largest_loss`` of MASS_FROM or more members is gone at once,
+    nothing is concluded, unless ``accept_removals``: an outage is likelier than so many removals. Raises RegistryError where a look-up
+    fails: then nothing is concluded of the studies not looked up yet.
     """
     writer, tally, joining = receiver.writer, receiver.tally, receiver.joining
     members = joining.members if joining else unseen.missing
@@ -88,19 +88,21 @@ def follow_up(
     skipped = {number for numbers in named for number in numbers}
     missing = sorted(unseen.missing - skipped)
     former = sorted(unseen.former - unseen.missing - skipped)
-    if joining and joining.announced and not watch.nct_ids and not tally.seen and len(members) >= MASS_FROM and not accept_removals and missing:
+    by_query = joining is not None and not watch.nct_ids
+    announced = joining is not None and joining.announced
+    if by_query and announced and missing and not tally.seen and len(members) >= MASS_FROM and not accept_removals:
         tally.notes.append(
             f"{watch.name}: the registry finds none of {_studies(len(members))} any more, which looks like a fault of its own; nothing was "
             "concluded (if they left the watch indeed: trialsync sync --accept-removals)"
         )
         return False
-    if joining and not joining.announced and missing and not watch.nct_ids:
+    if by_query and not announced and missing:
         tally.notes.append(f"{watch.name}: its query was edited; {_studies(len(missing))} outside the new one left, but stay followed")
     found = _look_up([*missing, *former], registry, load)
-    unknown = _say_never_found(walk, found, receiver)
+    unknown = _say_never_found(unseen, found, receiver)
     listed = {nct_id for nct_id, known in writer.known(found.gone).items() if known.presence not in {Presence.REMOVED, Presence.MERGED}}
     lost = listed.intersection(missing)
-    if len(lost) > MASS_SHARE * len(members) and len(members) >= MASS_FROM and not accept_removals:
+    if len(lost) > largest_loss * len(members) and len(members) >= MASS_FROM and not accept_removals:
         tally.notes.append(
             f"{watch.name}: the registry says that {len(lost):,} of {_studies(len(members))} do not exist, which looks like a "
             "fault of its own; nothing was concluded (if they are gone indeed: trialsync sync --accept-removals)"
@@ -110,7 +112,7 @@ def follow_up(
     fetched = [each for each in (*found.there.values(), *found.merged.values()) if record.check(each.study) not in tally.seen]
     replace(receiver, joining=None).page(Arrival(each.study, each.raw, load) for each in fetched)
     # A record without a number may be that of any study that was not shown, so then nobody can say which of them left.
-    may_leave = joining is not None and not watch.nct_ids and all(named)
+    may_leave = by_query and all(named)
     with writer.page():
         for nct_id in found.there:
             writer.set_missing_since(nct_id, None)
@@ -135,23 +137,35 @@ def _look_up(numbers: Iterable[str], registry: Registry, load: str) -> _Found:
     batch = Walk(registry, Watch("look-up", nct_ids=asked), load=load)
     for page in batch.pages():
         for fetched in page.studies:
-            number = record.check(fetched.study)
-            if number in asked:
-                found.there[number] = fetched
-            for alias in record.aliases(fetched.study):
-                if alias in asked and alias != number:
-                    found.merged[alias] = fetched
+            _sort_in(fetched, asked, found)
+    _check_load(batch.load, load)
     for number in batch.missing:
         try:
             fetched = registry.study(number)
         except StudyNotFound:
             found.gone.append(number)
             continue
+        _check_load(record.load(fetched.study), load)
         if record.nct_id(fetched.study) == number:
             found.there[number] = fetched
         else:
             found.merged[number] = fetched
     return found
+
+
+def _sort_in(fetched: Fetched, asked: Container[str], found: _Found) -> None:
+    number = record.check(fetched.study)
+    if number in asked:
+        found.there[number] = fetched
+    for alias in record.aliases(fetched.study):
+        if alias in asked and alias != number:
+            found.merged[alias] = fetched
+
+
+def _check_load(found: str | None, load: str) -> None:
+    """Raise DataChanged where a look-up was answered from another load than the walk."""
+    if found not in {load, None}:
+        raise DataChanged(f"load {found} arrived while load {load} was being concluded", hint="what was seen is kept; ask again later")
 
 
 def _say_never_found(unseen: Unseen, found: _Found, receiver: Receiver) -> set[str]:
@@ -177,6 +191,13 @@ def _leave(watch: Watch, nct_id: str, study: Study, receiver: Receiver, load: st
     by = By.SPONSOR if moved and version.date == version.posted else By.REGISTRY
     change = membership_change(watch.name, Kind.REMOVED, by)
     _record_whole(change, nct_id, study, receiver, load, date=version.date if moved else load, not_before=joining.previous_load)
+
+
+def _leave_with_the_registry(watch: Watch, missing: Iterable[str], receiver: Receiver, load: str) -> None:
+    """Take members that the registry lists no more out of the watch, from the load on that first missed them, without a row."""
+    for nct_id, known in receiver.writer.known(missing).items():
+        if known.presence in {Presence.REMOVED, Presence.MERGED}:
+            receiver.writer.leave(watch.name, [nct_id], known.missing_since or load)
 
 
 def merged(nct_id: str, survivor: str, receiver: Receiver, load: str) -> None:

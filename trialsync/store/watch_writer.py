@@ -1,0 +1,142 @@
+"""What is recorded about watches: who is in one, who left it, which part of a large one was swept when, and what was said of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from trialsync.errors import UnknownWatch
+from trialsync.model import Slice, instant
+from trialsync.store.page import Pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from trialsync.model import Watch
+
+_FOLLOWED: Final = (
+    "FROM watch_studies m JOIN watches w ON w.id = m.watch_id JOIN studies s ON s.nct_id = m.nct_id WHERE w.name = :watch AND "
+)
+
+
+class WatchWriter(Pages):
+    """The writer's part for watches."""
+
+    def save_watch(self, watch: Watch, query: str) -> None:
+        """Write a watch down under its name, with the text of what it asks."""
+        self._db.execute(
+            'INSERT INTO watches (name, "query", since) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "query" = excluded."query"',
+            (watch.name, query, instant(self._now())),
+        )
+
+    def members(self, name: str) -> set[str]:
+        """Return the numbers of the studies that are in a watch now; of a watch that was never saved, none."""
+        return {
+            nct_id
+            for (nct_id,) in self._db.rows(
+                "SELECT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE w.name = ? AND m.left_load IS NULL", (name,)
+            )
+        }
+
+    def left(self, name: str) -> set[str]:
+        """Return the numbers of the studies that were in a watch and are in it no more; they stay followed."""
+        return {
+            nct_id
+            for (nct_id,) in self._db.rows(
+                "SELECT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE w.name = ? "
+                "GROUP BY m.nct_id HAVING count(m.left_load) = count(*)",
+                (name,),
+            )
+        }
+
+    def join(self, name: str, nct_ids: Iterable[str], load: str) -> None:
+        """Write that these studies are in a watch from this load on; those that are in it already stay as they are.
+
+        Raises UnknownWatch for a watch that was never saved.
+        """
+        self._db.execute(
+            "INSERT INTO watch_studies (watch_id, nct_id, joined_load) SELECT ?1, j.value, ?3 FROM json_each(?2) j WHERE NOT EXISTS "
+            "(SELECT 1 FROM watch_studies m WHERE m.watch_id = ?1 AND m.nct_id = j.value AND m.left_load IS NULL) "
+            "ON CONFLICT (watch_id, nct_id, joined_load) DO UPDATE SET left_load = NULL",
+            (self._watch_id(name), orjson.dumps(list(nct_ids)).decode(), load),
+        )
+
+    def leave(self, name: str, nct_ids: Iterable[str], load: str) -> None:
+        """Write that these studies are in a watch no more, from this load on. Raises UnknownWatch for a watch that was never saved."""
+        self._db.execute(
+            "UPDATE watch_studies SET left_load = ? WHERE watch_id = ? AND left_load IS NULL "
+            "AND nct_id IN (SELECT value FROM json_each(?))",
+            (load, self._watch_id(name), orjson.dumps(list(nct_ids)).decode()),
+        )
+
+    def rename_watch(self, was: str, name: str) -> bool:
+        """Give a watch, and the polls of it, another name; rows of the log keep the old one. Return whether there was one to rename."""
+        taken = self._db.value("SELECT 1 FROM watches WHERE name = ?", (name,))
+        if taken or self._db.value("SELECT 1 FROM watches WHERE name = ?", (was,)) is None:
+            return False
+        with self._db.atomic():
+            self._db.execute("UPDATE watches SET name = ? WHERE name = ?", (name, was))
+            self._db.execute("UPDATE polls SET watch = ?, seal = NULL WHERE watch = ?", (name, was))
+        return True
+
+    def slices(self, name: str) -> list[Slice]:
+        """Return the parts of a large watch, in order; none where it was never walked whole as one."""
+        return [
+            Slice(place, first, last, swept, bool(undated))
+            for place, first, last, swept, undated in self._db.rows(
+                "SELECT p.place, p.first, p.last, p.swept, p.undated FROM slices p JOIN watches w ON w.id = p.watch_id WHERE w.name = ? "
+                "ORDER BY p.place",
+                (name,),
+            )
+        ]
+
+    def save_slices(self, name: str, slices: Sequence[Slice]) -> None:
+        """Write the parts of a large watch in place of those that stand."""
+        number = self._watch_id(name)
+        with self._db.atomic():
+            self._db.execute("DELETE FROM slices WHERE watch_id = ?", (number,))
+            self._db.many(
+                "INSERT INTO slices (watch_id, place, first, last, undated, swept) VALUES (?, ?, ?, ?, ?, ?)",
+                [(number, each.place, each.first, each.last, int(each.undated), each.swept) for each in slices],
+            )
+
+    def members_posted(self, name: str) -> list[str]:
+        """Return the day of first posting (ISO) of each study in a watch that has one."""
+        sql = f"SELECT s.first_posted {_FOLLOWED} m.left_load IS NULL AND s.first_posted IS NOT NULL"
+        return [day for (day,) in self._db.rows(sql, {"watch": name})]
+
+    def members_in(self, name: str, part: Slice) -> tuple[set[str], set[str]]:
+        """Return the numbers of the studies of a part that are in the watch, and of those that were and stay followed."""
+        dated = (
+            "s.first_posted IS NULL"
+            if part.undated
+            else "s.first_posted >= coalesce(:first, '') AND s.first_posted <= coalesce(:last, '9999-99')"
+        )
+        rows = self._db.rows(
+            f"SELECT m.nct_id, count(m.left_load) = count(*) {_FOLLOWED} {dated} GROUP BY m.nct_id",
+            {"watch": name, "first": part.first, "last": part.last},
+        )
+        members: set[str] = set()
+        former: set[str] = set()
+        for nct_id, has_left in rows:
+            (former if has_left else members).add(nct_id)
+        return members, former
+
+    def suspects(self, name: str) -> set[str]:
+        """Return the numbers of the studies of a watch that the registry did not know when it was last asked."""
+        sql = f"SELECT m.nct_id {_FOLLOWED} s.missing_since IS NOT NULL"
+        return {nct_id for (nct_id,) in self._db.rows(sql, {"watch": name})}
+
+    def first_time(self, what: str) -> bool:
+        """Return whether this was never said before, and remember that it is said now."""
+        if self._db.value("SELECT 1 FROM said WHERE what = ?", (what,)):
+            return False
+        self._db.execute("INSERT INTO said (what, since) VALUES (?, ?)", (what, instant(self._now())))
+        return True
+
+    def _watch_id(self, name: str) -> int:
+        number = self._db.value("SELECT id FROM watches WHERE name = ?", (name,))
+        if number is None:
+            raise UnknownWatch(f"no watch {name!r} in {self.path}", hint="trialsync watches lists them")
+        return int(number)

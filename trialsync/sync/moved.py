@@ -1,0 +1,123 @@
+"""Large watches, between their whole walks: what moved since the last completed load, and a rolling sweep of the rest.
+
+A sponsor's update carries the load's own date as its posted date (24 of 24 updates seen on consecutive loads, none dated back), so the ids
+of the whole registry's range from the last completed load on, inclusive, name every study that a sponsor touched. The watch's own query
+with that range would lose the member that stopped matching; it serves to find the studies that entered. About one real change in eight
+does not move that date, so everything is swept in turn, in slices by the day of first posting.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from trialsync.errors import DataChanged
+from trialsync.model import Slice, Watch
+from trialsync.registry.query import area_range, narrowed
+from trialsync.registry.walk import Walk
+from trialsync.study import record
+from trialsync.sync.presence import Unseen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trialsync.registry.client import Registry
+    from trialsync.sync.arrivals import Receiver
+
+SLICE_STUDIES: Final = 5000
+"""A slice holds about so many studies at most: a few pages, so that a load that arrives under way costs little."""
+
+_FIRST_POSTED: Final = "StudyFirstPostDate"
+_POSTED: Final = "LastUpdatePostDate"
+
+
+def plan(first_posted: Sequence[str], sweep_days: int) -> list[Slice]:
+    """Return slices by the day of first posting, of about equal numbers of studies, that together take in every study.
+
+    ``first_posted`` are the members' days, ISO, in any order; those without one are in the last slice. There is at least a slice a day of
+    the sweep.
+    """
+    days = sorted(first_posted)
+    wanted = max(sweep_days, ceil(len(days) / SLICE_STUDIES))
+    starts = sorted({days[len(days) * place // wanted] for place in range(1, wanted)}) if days else []
+    edges: list[str | None] = [None, *starts, None]
+    slices = [Slice(place, edges[place], _day_before(edges[place + 1]), swept=None) for place in range(len(edges) - 1)]
+    return [*slices, Slice(len(slices), None, None, swept=None, undated=True)]
+
+
+def due(slices: Sequence[Slice], load: str, since: str, sweep_days: int) -> list[Slice]:
+    """Return the slices to sweep with a load, those first that waited longest: a share for the days since the load before.
+
+    ``load`` and ``since`` are ISO days of the registry's, so that no clock matters; a slice that waited ``sweep_days`` is due in any case.
+    """
+    today = date.fromisoformat(load)
+    elapsed = max(1, (today - date.fromisoformat(since)).days)
+    waiting = sorted(slices, key=lambda each: (each.swept or "", each.place))
+    share = ceil(len(slices) * elapsed / sweep_days)
+    late = sum(each.swept is None or (today - date.fromisoformat(each.swept)).days >= sweep_days for each in waiting)
+    return waiting[: max(share, late)]
+
+
+def walk_moved(
+    watch: Watch,
+    *,
+    registry: Registry,
+    receiver: Receiver,
+    load: str,
+    since: str,
+    sweep_days: int,
+    take: Callable[[Walk], None],
+) -> Unseen:
+    """Record what moved since the load ``since``, and this load's share of the sweep; return what should have been seen and was not.
+
+    ``take`` takes a walk to its end and records its pages. Both days are ISO. Raises DataChanged where a walk ended in another load,
+    RegistryError where it did not end; what was recorded stays.
+    """
+    writer, tally, joining = receiver.writer, receiver.tally, receiver.joining
+    assert joining is not None  # noqa: S101 - only a followed watch is large
+    unseen = Unseen()
+
+    def within(walk: Walk) -> Walk:
+        """Take a walk, which may begin again with a load that arrives under way; conclusions need all of them in one load."""
+        take(walk)
+        if walk.load != load:
+            raise DataChanged(f"load {walk.load} arrived while load {load} was walked", hint="what was seen is kept; ask again later")
+        return walk
+
+    posted_since = area_range(_POSTED, since, None)
+    within(Walk(registry, narrowed(watch, posted_since), load=load))
+    if not watch.everything:
+        everywhere = Walk(registry, Watch("moved", query={"filter.advanced": (posted_since,)}), load=load, fields=("NCTId", _POSTED))
+        moved = _numbers(everywhere, load)
+        unseen.missing |= moved & joining.members
+        unseen.former |= moved & writer.left(watch.name)
+    for part in due(writer.slices(watch.name), load, since, sweep_days):
+        within(Walk(registry, narrowed(watch, _essie(part)), load=load))
+        members, former = writer.members_in(watch.name, part)
+        unseen.missing |= members
+        unseen.former |= former
+        unseen.swept.append(part)
+    # Whether a suspect still matches the watch nobody can say from here: it is looked up, and leaves nothing.
+    unseen.former |= writer.suspects(watch.name)
+    unseen.missing -= tally.seen | writer.suspects(watch.name)
+    unseen.former -= tally.seen
+    return unseen
+
+
+def _essie(part: Slice) -> str:
+    if part.undated:
+        return f"AREA[{_FIRST_POSTED}]MISSING"
+    return area_range(_FIRST_POSTED, part.first, part.last)
+
+
+def _numbers(walk: Walk, load: str) -> set[str]:
+    """Return the numbers of the studies that a walk shows, all of one load."""
+    found = {number for page in walk.pages() for fetched in page.studies if (number := record.nct_id(fetched.study))}
+    if walk.load not in {load, None}:
+        raise DataChanged(f"load {walk.load} arrived while load {load} was walked", hint="what was seen is kept; ask again later")
+    return found
+
+
+def _day_before(day: str | None) -> str | None:
+    return None if day is None else date.fromordinal(date.fromisoformat(day).toordinal() - 1).isoformat()
