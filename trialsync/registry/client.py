@@ -262,7 +262,7 @@ class Registry:
                     raise failed
         except _Failed as failed:
             raise self._final(failed, path, number) from failed.__cause__
-        raise AssertionError("stamina yields at least one attempt")  # pragma: no cover
+        raise AssertionError("stamina yields at least one attempt")
 
     def _patience(self, failed: _Failed, backoff: float) -> float:
         """Return the seconds to wait after a failure: as asked, up to five minutes; otherwise ever longer, with jitter."""

@@ -3,6 +3,6 @@
 from trialsync.registry.sandbox.faults import Fault
 from trialsync.registry.sandbox.loads import LoadLine, packaged_loads, read_loads
 from trialsync.registry.sandbox.server import SandboxServer, serve
-from trialsync.registry.sandbox.service import Sandbox, Served
+from trialsync.registry.sandbox.stand_in import Sandbox, Served
 
 __all__ = ["Fault", "LoadLine", "Sandbox", "SandboxServer", "Served", "packaged_loads", "read_loads", "serve"]

@@ -16,14 +16,14 @@ import orjson
 from trialsync.errors import UsageError
 from trialsync.registry.sandbox.answers import JSON, Answer
 from trialsync.registry.sandbox.faults import strike
-from trialsync.registry.sandbox.service import BASE
+from trialsync.registry.sandbox.stand_in import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
     from wsgiref.types import WSGIEnvironment
 
-    from trialsync.registry.sandbox.service import Sandbox
+    from trialsync.registry.sandbox.stand_in import Sandbox
 
 _LARGEST_CONTROL = 1 << 20
 
