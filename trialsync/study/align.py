@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Final, TypeGuard
 
-from trialsync.study.fingerprint import canonical, is_empty
+from trialsync.study.fingerprint import canonical, is_empty, is_same, quick_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from trialsync.model import Json
     from trialsync.study.fields import Items
@@ -45,7 +45,6 @@ class Pair:
 class _Member:
     place: int
     key: str
-    text: bytes
     value: dict[str, Json]
 
 
@@ -56,21 +55,25 @@ def is_keyed(value: Json) -> TypeGuard[list[dict[str, Json]]]:
 
 def key(member: Mapping[str, Json], items: Items) -> str:
     """Return a member's key: its key parts in lower case with white space collapsed, joined by ``|``."""
-    return _JUNCTION.join(_key_part(member, part) for part in items.key)
+    return _JUNCTION.join([_key_part(member, part) for part in items.key])
 
 
 def _key_part(member: Mapping[str, Json], part: str) -> str:
-    for name in part.split(_JUNCTION):
-        text = " ".join(_words(member.get(name)).lower().split())
-        if text:
-            return text
+    for name in part.split(_JUNCTION) if _JUNCTION in part else (part,):
+        value = member.get(name)
+        if value is not None:
+            text = " ".join((value if isinstance(value, str) else _words(value)).lower().split())
+            if text:
+                return text
     return ""
 
 
 def _words(value: Json) -> str:
     if isinstance(value, list):
         return ", ".join(sorted(map(_words, value)))
-    return canonical(value).decode() if value is None or isinstance(value, dict) else str(value)
+    if value is None or isinstance(value, dict):
+        return canonical(value).decode()
+    return str(value)
 
 
 def labels(members: Sequence[dict[str, Json]], items: Items) -> list[str]:
@@ -100,10 +103,13 @@ def pairs(old: Sequence[dict[str, Json]], new: Sequence[dict[str, Json]], items:
 
     The result stands in the newer list's order, a removed item where the older list had it.
     """
-    before = list(_members(old, items))
-    named = dict(zip((member.place for member in before), labels([member.value for member in before], items), strict=True))
+    before, after = ({place: value for place, value in enumerate(side) if not is_empty(value)} for side in (old, new))
+    named = dict(zip(before, labels(list(before.values()), items), strict=True))
     taken = set(named.values())
-    gone, come = _without_equals(before, list(_members(new, items)))
+    # Most members are equal as they stand: only the others are worth a canonical form.
+    for text in (quick_text, canonical):
+        before, after = _without_equals(before, after, text)
+    gone, come = ({place: _Member(place, key(value, items), value) for place, value in side.items()} for side in (before, after))
     matched = [*_same_key(gone, come), *_edited(gone, come, items)]
     found = [(young.place, 1, Pair(named[aged.place], aged.value, young.value)) for aged, young in matched]
     found += [(member.place, 0, Pair(named[member.place], member.value, None)) for member in gone.values()]
@@ -111,27 +117,24 @@ def pairs(old: Sequence[dict[str, Json]], new: Sequence[dict[str, Json]], items:
     return [pair for _, _, pair in sorted(found, key=lambda each: each[:2])]
 
 
-def _members(members: Iterable[dict[str, Json]], items: Items) -> Iterator[_Member]:
-    for place, value in enumerate(members):
-        text = canonical(value)
-        if text:
-            yield _Member(place, key(value, items), text, value)
+_Places = dict[int, dict[str, "Json"]]
 
 
-def _without_equals(old: list[_Member], new: list[_Member]) -> tuple[dict[int, _Member], dict[int, _Member]]:
-    """Return both sides by place, with members that are equal on both sides taken out, one for one, the first ones first."""
-    common = Counter(member.text for member in old) & Counter(member.text for member in new)
-    return _surplus(old, common), _surplus(new, common)
+def _without_equals(old: _Places, new: _Places, text: Callable[[Json], bytes]) -> tuple[_Places, _Places]:
+    """Return both sides by place, with members of one text taken out, one for one, the first ones first."""
+    olds, news = ([(place, value, text(value)) for place, value in side.items()] for side in (old, new))
+    common = Counter(each[2] for each in olds) & Counter(each[2] for each in news)
+    return _surplus(olds, common), _surplus(news, common)
 
 
-def _surplus(members: list[_Member], common: Counter[bytes]) -> dict[int, _Member]:
+def _surplus(members: list[tuple[int, dict[str, Json], bytes]], common: Counter[bytes]) -> _Places:
     left = common.copy()
     found = {}
-    for member in members:
-        if left[member.text]:
-            left[member.text] -= 1
+    for place, value, text in members:
+        if left[text]:
+            left[text] -= 1
         else:
-            found[member.place] = member
+            found[place] = value
     return found
 
 
@@ -151,7 +154,7 @@ def _same_key(gone: dict[int, _Member], come: dict[int, _Member]) -> Iterator[tu
 
 
 def _equal_attributes(old: Mapping[str, Json], new: Mapping[str, Json]) -> int:
-    return sum(name in new and canonical(value) == canonical(new[name]) for name, value in old.items())
+    return sum(name in new and is_same(value, new[name]) for name, value in old.items())
 
 
 def _take_best(

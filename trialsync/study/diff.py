@@ -1,7 +1,7 @@
 """Two records of a study to the changes between them.
 
-Lists are aligned first and whatever is equal is dropped; DeepDiff gets only what is left, two small trees of objects whose leaves are
-canonical texts, so that it neither looks inside a value nor mistakes ``true`` for ``1``.
+Lists are aligned first and whatever is equal is dropped; DeepDiff gets only what is left, two small objects of canonical texts by path, so
+that it neither looks inside a value nor mistakes ``true`` for ``1``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from deepdiff import DeepDiff
 from trialsync.model import By, Change, Kind, Tier
 from trialsync.study import record
 from trialsync.study.align import is_keyed, labels, pairs
-from trialsync.study.fields import Field, Items, order
-from trialsync.study.fingerprint import canonical, is_empty
-from trialsync.study.leaves import parts, split
+from trialsync.study.fields import FIELDS, Field, Items, order
+from trialsync.study.fingerprint import canonical, is_empty, is_same
+from trialsync.study.leaves import parts
 from trialsync.study.words import renders_alike
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ BaselineFields = Literal["core", "all", "none"]
 LOCATIONS: Final = "locations"
 """The one field that is always one change an item, whether it appears, vanishes or stays."""
 
+_CORE: Final = tuple((part, tuple(part.path.split("."))) for part in FIELDS if part.core)
 _REFERENCES: Final = "references.references"
 _FLIP_FIELDS: Final = frozenset({"status.overallStatus", "status.lastKnownStatus"})
 _KINDS: Final = {
@@ -52,35 +53,24 @@ class _Leaf(str):
         return leaf
 
 
-_Node = dict[str, "_Node"] | _Leaf
+_Path = tuple[str, ...]
 
 
 @dataclass(slots=True)
-class _Trees:
-    """What is left to compare, on both sides; the order in which the rows are to stand; and a reference, whole, by its label."""
+class _Left:
+    """What is left to compare, on both sides, by path; the order in which the rows are to stand; and a reference, whole, by its label."""
 
-    old: dict[str, _Node] = field(default_factory=dict)
-    new: dict[str, _Node] = field(default_factory=dict)
-    ranks: dict[tuple[str, ...], int] = field(default_factory=dict)
+    old: dict[_Path, _Leaf] = field(default_factory=dict)
+    new: dict[_Path, _Leaf] = field(default_factory=dict)
+    ranks: dict[_Path, int] = field(default_factory=dict)
     members: dict[str, tuple[Json, Json]] = field(default_factory=dict)
 
-    def put(self, path: tuple[str, ...], old: Json, new: Json) -> None:
+    def put(self, path: _Path, old: Json, new: Json) -> None:
         """Note that a path holds ``old`` on the one side and ``new`` on the other; empty means absent."""
         self.ranks[path] = len(self.ranks)
-        for tree, value in ((self.old, old), (self.new, new)):
-            self.hold(tree, path[:-1])
+        for side, value in ((self.old, old), (self.new, new)):
             if not is_empty(value):
-                self.hold(tree, path[:-1])[path[-1]] = _Leaf(value)
-
-    @staticmethod
-    def hold(tree: dict[str, _Node], path: tuple[str, ...]) -> dict[str, _Node]:
-        """Return the object at a path of a tree, made where it is missing."""
-        node = tree
-        for name in path:
-            below = node.setdefault(name, {})
-            assert isinstance(below, dict)  # noqa: S101 - a path never runs through a leaf
-            node = below
-        return node
+                side[path] = _Leaf(value)
 
 
 def diff(old: Study, new: Study) -> list[Change]:
@@ -90,22 +80,22 @@ def diff(old: Study, new: Study) -> list[Change]:
     order of names inside objects. Raises RecordError for a record that is no valid JSON text, or too deep to follow.
     """
     before, after = parts(old, new)
-    trees = _Trees()
+    left = _Left()
     fields: dict[str, Field] = {}
     for name in sorted({*before, *after}, key=lambda each: (order(each), each)):
         part, was = before.get(name, (None, None))
         part, now = after.get(name, (part, None))
-        if part is not None and canonical(was) != canonical(now):
+        if part is not None and not is_same(was, now):
             fields[name] = part
-            _compare_field(part, was, now, trees)
+            _compare_field(part, was, now, left)
     posted_moved = record.posted(old) != record.posted(new)
     flipped = "UNKNOWN" not in {record.overall_status(old), None} and record.overall_status(new) == "UNKNOWN"
     flipped = flipped and record.last_known_status(new) is not None
     changes = []
-    for path, kind, was, now in _differences(trees):
+    for path, kind, was, now in _differences(left):
         part = fields[path[0]]
         item, attribute = _item_and_attribute(part, path)
-        if part.by is By.REGISTRY or (flipped and part.name in _FLIP_FIELDS) or _is_registrys_own(part, path, was, now, trees):
+        if part.by is By.REGISTRY or (flipped and part.name in _FLIP_FIELDS) or _is_registrys_own(part, path, was, now, left):
             by = By.REGISTRY
         else:
             by = By.SPONSOR if posted_moved else By.REGISTRY
@@ -118,8 +108,8 @@ def baseline(study: Study, fields: BaselineFields = "core") -> list[Change]:
     if fields == "none":
         return []
     found = []
-    for part, value in sorted(split(study), key=lambda each: (order(each[0].name), each[0].name)):
-        if (fields == "core" and not part.core) or is_empty(value):
+    for part, value in _core_parts(study) if fields == "core" else _all_parts(study):
+        if is_empty(value):
             continue
         if part.name == LOCATIONS and part.items is not None and is_keyed(value):
             sites = [site for site in value if not is_empty(site)]
@@ -132,51 +122,59 @@ def baseline(study: Study, fields: BaselineFields = "core") -> list[Change]:
     return found
 
 
-def _compare_field(part: Field, old: Json, new: Json, trees: _Trees) -> None:
+def _core_parts(study: Study) -> Iterator[tuple[Field, Json]]:
+    return ((part, record.at(study, *path)) for part, path in _CORE)
+
+
+def _all_parts(study: Study) -> list[tuple[Field, Json]]:
+    return [found for _, found in sorted(parts(study)[0].items(), key=lambda each: (order(each[0]), each[0]))]
+
+
+def _compare_field(part: Field, old: Json, new: Json, left: _Left) -> None:
     if part.items is not None and part.name == LOCATIONS:
         old, new = (([] if is_empty(side) else side) for side in (old, new))
     if part.items is not None and is_keyed(old) and is_keyed(new) and (part.name == LOCATIONS or not (is_empty(old) or is_empty(new))):
-        _compare_items((part.name,), old, new, part.items, trees)
+        _compare_items((part.name,), old, new, part.items, left)
     elif part.attributes and isinstance(old, dict) and isinstance(new, dict) and not (is_empty(old) or is_empty(new)):
-        _compare_objects((part.name,), old, new, part, trees)
+        _compare_objects((part.name,), old, new, part, left)
     else:
-        trees.put((part.name,), old, new)
+        left.put((part.name,), old, new)
 
 
-def _compare_items(path: tuple[str, ...], old: list[Json], new: list[Json], items: Items, trees: _Trees) -> None:
+def _compare_items(path: _Path, old: list[Json], new: list[Json], items: Items, left: _Left) -> None:
     for pair in pairs(old, new, items):
         here = (*path, pair.label)
         if path == (_REFERENCES,):
-            trees.members[pair.label] = (pair.old, pair.new)
+            left.members[pair.label] = (pair.old, pair.new)
         if pair.old is None or pair.new is None:
-            trees.put(here, pair.old, pair.new)
+            left.put(here, pair.old, pair.new)
         else:
-            _compare_objects(here, pair.old, pair.new, items, trees)
+            _compare_objects(here, pair.old, pair.new, items, left)
 
 
-def _compare_objects(path: tuple[str, ...], old: dict[str, Json], new: dict[str, Json], part: Field | Items, trees: _Trees) -> None:
+def _compare_objects(path: _Path, old: dict[str, Json], new: dict[str, Json], part: Field | Items, left: _Left) -> None:
     lists = part.lists if isinstance(part, Items) else {}
     known = {name: place for place, name in enumerate((*part.attributes, *lists))}
-    differing = [name for name in {**old, **new} if canonical(old.get(name)) != canonical(new.get(name))]
+    differing = [name for name in {**old, **new} if not is_same(old.get(name), new.get(name))]
     for name in sorted(differing, key=lambda each: (known.get(each, len(known)), each)):
         was, now = old.get(name), new.get(name)
         below = lists.get(name)
         if below is not None and is_keyed(was) and is_keyed(now) and not (is_empty(was) or is_empty(now)):
-            _compare_items((*path, name), was, now, below, trees)
+            _compare_items((*path, name), was, now, below, left)
         else:
-            trees.put((*path, name), was, now)
+            left.put((*path, name), was, now)
 
 
-def _differences(trees: _Trees) -> Iterator[tuple[tuple[str, ...], Kind, Json, Json]]:
-    """Yield each difference of the two trees as path, kind, before and after, in the order of the rows."""
-    found = DeepDiff(trees.old, trees.new, view="tree", threshold_to_diff_deeper=0, ignore_private_variables=False)
-    levels = {tuple(level.path(output_format="list")): (_KINDS[report], level) for report, levels in found.items() for level in levels}
-    for path in sorted(levels, key=trees.ranks.__getitem__):
+def _differences(left: _Left) -> Iterator[tuple[_Path, Kind, Json, Json]]:
+    """Yield each difference of what is left as path, kind, before and after, in the order of the rows."""
+    found = DeepDiff(left.old, left.new, view="tree", threshold_to_diff_deeper=0, ignore_private_variables=False)
+    levels = {level.path(output_format="list")[0]: (_KINDS[report], level) for report, levels in found.items() for level in levels}
+    for path in sorted(levels, key=left.ranks.__getitem__):
         kind, level = levels[path]
         yield path, kind, getattr(level.t1, "value", None), getattr(level.t2, "value", None)
 
 
-def _item_and_attribute(part: Field, path: tuple[str, ...]) -> tuple[str | None, str | None]:
+def _item_and_attribute(part: Field, path: _Path) -> tuple[str | None, str | None]:
     _, *below = path
     item = below.pop(0) if part.items is not None and below else None
     return item, ".".join(below) if below else None
@@ -190,14 +188,14 @@ def _tier(part: Field, attribute: str | None, old: Json, new: Json) -> Tier:
     return part.tier
 
 
-def _is_registrys_own(part: Field, path: tuple[str, ...], old: Json, new: Json, trees: _Trees) -> bool:
+def _is_registrys_own(part: Field, path: _Path, old: Json, new: Json, left: _Left) -> bool:
     """Return whether the registry alone makes this change, whatever the posted date: computed attributes, references that it derives."""
     field_name, *below = path
     if part.items is not None and below[1:] and below[1] in part.items.by_registry:
         return True
     if field_name != _REFERENCES:
         return False
-    sides = trees.members[below[0]] if below else (old, new)
+    sides = left.members[below[0]] if below else (old, new)
     members = [member for side in sides for member in (side if isinstance(side, list) else [side]) if not is_empty(member)]
     types = [record.at(member, "type") for member in members]
     return "DERIVED" in types and (bool(below) or all(each == "DERIVED" for each in types))

@@ -25,7 +25,8 @@ class Items:
     """How the members of one list of objects are told apart, and what they hold.
 
     ``key`` names the attributes that make a member's key (``pmid|citation``: the first that is there). ``weights`` says how much each
-    attribute counts when an edited member is recognised; a list without weights never pairs members whose keys differ.
+    attribute counts when an edited member is recognised; a list without weights never pairs members whose keys differ. ``names`` are those
+    of all that a member holds, its own lists included.
     """
 
     key: tuple[str, ...]
@@ -34,6 +35,10 @@ class Items:
     weights: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     housekeeping: frozenset[str] = frozenset()
     by_registry: frozenset[str] = frozenset()
+    names: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", frozenset((*self.attributes, *self.lists)))
 
 
 @dataclass(frozen=True, slots=True)

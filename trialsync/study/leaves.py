@@ -81,31 +81,35 @@ def _tree() -> _Tree:
 
 
 _ROOT: Final = _tree()
+_NOTHING: Final[_Tree] = {}
 
 
 def split(study: Study) -> Iterator[tuple[Field, Json]]:
-    """Yield every part of a study with its field, noise and empty values left out; a leaf that the table lacks gets a field by the rule.
+    """Return every part of a study with its field, noise and empty values left out; a leaf that the table lacks gets a field by the rule.
 
-    Absent, ``null``, ``{}`` and ``[]`` are equal, so none of them is yielded. The values are the study's own objects, not copies. Raises
+    Absent, ``null``, ``{}`` and ``[]`` are equal, so none of them is there. The values are the study's own objects, not copies. Raises
     RecordError for a record too deep to follow.
     """
+    found: list[tuple[Field, Json]] = []
     try:
-        yield from _split(study, _ROOT, ())
+        _split(study, _ROOT, (), found)
     except RecursionError as error:
         raise too_deep() from error
+    return iter(found)
 
 
-def _split(value: dict[str, Json], tree: _Tree, path: tuple[str, ...]) -> Iterator[tuple[Field, Json]]:
+def _split(value: dict[str, Json], tree: _Tree, path: tuple[str, ...], found: list[tuple[Field, Json]]) -> None:
     for name, part in value.items():
-        below = tree.get(name, {})
-        if below is None or part is None or part in ({}, []):
+        if part is None or (not part and isinstance(part, dict | list)):
             continue
+        below = tree.get(name, _NOTHING)
         if isinstance(below, Field):
-            yield below, part
-        elif isinstance(part, dict):
-            yield from _split(part, below, (*path, name))
-        else:
-            yield _unknown((*path, name)), part
+            found.append((below, part))
+        elif below is not None:
+            if isinstance(part, dict):
+                _split(part, below, (*path, name), found)
+            else:
+                found.append((_unknown((*path, name)), part))
 
 
 def parts(*studies: Study) -> list[dict[str, tuple[Field, Json]]]:
@@ -152,9 +156,9 @@ def _unknown_attributes(members: list[Json], items: Items, path: str) -> Iterato
     for member in members:
         if not isinstance(member, dict):
             continue
-        for name, value in member.items():
-            if name in items.lists:
-                if isinstance(value, list):
-                    yield from _unknown_attributes(value, items.lists[name], f"{path}.{name}")
-            elif name not in items.attributes:
-                yield f"{path}.{name}"
+        if not items.names.issuperset(member):
+            yield from (f"{path}.{name}" for name, value in member.items() if name not in items.names and value is not None)
+        for name, below in items.lists.items():
+            inside = member.get(name)
+            if isinstance(inside, list):
+                yield from _unknown_attributes(inside, below, f"{path}.{name}")
