@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import sys
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -17,9 +18,9 @@ from trialsync.publish.sheets import CHANGES, change_json
 from trialsync.store.filters import ChangeFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
-    from trialsync.model import Json
+    from trialsync.model import Json, LoggedChange
     from trialsync.store.reader import Reader
 
 TERMINAL_LIMIT = 100
@@ -126,21 +127,23 @@ def changes(  # noqa: PLR0913 - the filters of the change log
             reader.headlines(each)
         if after is not None:
             reader.check_cursor(after)
-        found = reader.changes(wanted, after=after, limit=most or None, newest_first=newest)
-        first = next(found, None)
-        if first is None:
-            put([], CHANGES, style)
-            say(*_why_empty(reader, wanted, after))
-            return
         shown = 0
+        # Closed before the store is: whoever reads the pipe may have had enough in the middle.
+        rows = cast("Generator[LoggedChange]", reader.changes(wanted, after=after, limit=most or None, newest_first=newest))
+        with closing(rows) as found:
+            first = next(found, None)
+            if first is None:
+                put([], CHANGES, style)
+                say(*_why_empty(reader, wanted, after))
+                return
 
-        def counted() -> Iterator[dict[str, Json]]:
-            nonlocal shown
-            for row in itertools.chain([first], found):
-                shown += 1
-                yield change_json(row)
+            def counted() -> Iterator[dict[str, Json]]:
+                nonlocal shown
+                for row in itertools.chain([first], found):
+                    shown += 1
+                    yield change_json(row)
 
-        put(counted(), CHANGES, style)
+            put(counted(), CHANGES, style)
         footer = cut_footer(shown, reader.count(wanted, after=after)) if most and shown >= most else None
         hidden = reader.hidden(wanted, after=after).housekeeping
         note = f"{hidden:,} housekeeping {'change' if hidden == 1 else 'changes'} left out (--all shows them)" if hidden else None
@@ -152,17 +155,18 @@ def _why_empty(reader: Reader, wanted: ChangeFilter, after: int | None) -> list[
     counts = reader.counts()
     if not counts.studies:
         return ["the store is empty: nothing was polled or imported yet", "  trialsync sync"]
-    if after is not None:
-        return [f"nothing new: the log ends at {reader.last_id()}"]
-    if not counts.changes:
+    if after is not None and after == reader.last_id():
+        return [f"nothing new: the log ends at {after}"]
+    if not counts.changes and not wanted.baseline:
         studies = "1 study is" if counts.studies == 1 else f"{counts.studies:,} studies are"
         return [
             f"no changes yet: {studies} in the store as first seen, and nothing has changed since",
             "  trialsync changes --baseline     what stood there when we first saw them",
             "  trialsync sync                   ask the registry again",
         ]
-    hidden = reader.hidden(wanted)
-    lines = [f"no change matches; the log has {counts.changes:,}"]
+    hidden = reader.hidden(wanted, after=after)
+    behind = "" if after is None else f" behind {after}"
+    lines = [f"no change{behind} matches; the log has {counts.changes:,} and ends at {reader.last_id():,}"]
     if hidden.housekeeping:
         lines.append(f"  {hidden.housekeeping:,} housekeeping changes match: --all shows them")
     if hidden.baseline:

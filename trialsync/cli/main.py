@@ -32,6 +32,9 @@ _COMMANDS = {
     "fields": "lists:fields",
     "polls": "lists:polls",
     "check": "starting:check",
+    "verify": "care:verify",
+    "backup": "care:backup",
+    "restore": "care:restore",
     "demo": "demo:demo",
     "sandbox": "sandbox:sandbox",
 }
@@ -50,6 +53,17 @@ class _Commands(click.Group):
         module, name = _COMMANDS[cmd_name].split(":")
         command: click.Command = getattr(import_module(f"trialsync.cli.{module}"), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # click would end with 1, and without a word.
+            raise _EnoughError from error
+
+
+class _EnoughError(Exception):
+    """The reader of the pipe has had enough (head, less)."""
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -88,8 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         say("interrupted; what was committed is kept")
         sys.exit(_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of the pipe has had enough (head, less); that is no error of ours.
+    except (_EnoughError, BrokenPipeError):
+        # No error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except TrialsyncError as error:
