@@ -11,6 +11,7 @@ import orjson
 from trialsync.errors import RecordError, StoreDamaged
 from trialsync.store import codec, schema
 from trialsync.store.connection import Connection, Faults, check_version, connect
+from trialsync.store.replay import replay_problems
 from trialsync.store.rows import headline_columns
 from trialsync.store.seal import CHANGE_COLUMNS, OCCASION_COLUMNS, POLL_COLUMNS, VERSION_COLUMNS, seal
 from trialsync.store.study_writer import words
@@ -30,7 +31,8 @@ def verify(path: Path) -> list[str]:
     """Return what is wrong with a store, one sentence each, empty where it is sound; past 100 it stops.
 
     Checks the file by SQLite's integrity check, foreign keys, that every version decodes to its fingerprint, that versions are numbered
-    without gaps, that each study's row says what its latest version says, and that the rows of the log hold together. Raises StoreMissing,
+    without gaps, that the rows of the log lead from each version to the next, that each study's row says what its latest version says, and
+    that the rows of the log hold together. Raises StoreMissing,
     StoreForeign and StoreTooNew; damage is returned, not raised.
     """
     problems: list[str] = []
@@ -62,7 +64,8 @@ def _problems(connection: Connection) -> Iterator[str]:
         yield f"row {row} of {table} hangs on nothing in {parent}"
     yield from _missing_parts(connection)
     for nct_id, latest in connection.rows("SELECT nct_id, version FROM studies ORDER BY nct_id"):
-        yield from _study_problems(connection, nct_id, latest)
+        wrong = list(_study_problems(connection, nct_id, latest))
+        yield from wrong or replay_problems(connection, nct_id)
     yield from _log_problems(connection)
     yield from _seal_problems(connection)
     yield from _search_problems(connection)

@@ -1,0 +1,51 @@
+"""``trialsync verify``, ``backup`` and ``restore``: is the store sound, and copies of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trialsync.cli.app import App, say
+from trialsync.errors import StoreDamaged
+from trialsync.store import care
+from trialsync.store.verify import verify as find_problems
+
+
+@click.command()
+@click.pass_obj
+def verify(app: App) -> int:
+    """Prove the store sound, or name what is wrong with it.
+
+    Every version decodes to its fingerprint, the log's rows lead from each version to the next, counts and keys hold, nothing was altered
+    since it was written. Exit code 6 where something is wrong.
+    """
+    problems = find_problems(app.store)
+    if not problems:
+        with app.reader() as reader:
+            counts = reader.counts()
+        say(f"{app.store} is sound: {counts.studies:,} studies, {counts.versions:,} versions, {counts.changes:,} changes")
+        return 0
+    say(*problems, f"{app.store} is damaged: {'more than ' if len(problems) > 100 else ''}{len(problems)} problems")  # noqa: PLR2004 - where verify stops
+    say("trialsync restore BACKUP brings a copy back; the damaged store is kept beside it")
+    return StoreDamaged.exit_code
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.pass_obj
+def backup(app: App, path: Path) -> None:
+    """Copy the store, in use or not, to PATH, which must not exist: one file, one moment, checked."""
+    size = care.backup(app.store, path)
+    say(f"{path}: {size:,} bytes")
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.pass_obj
+def restore(app: App, path: Path) -> None:
+    """Put a copy of the backup at PATH in the store's place; what stands there is kept beside it under another name."""
+    done = care.restore(path, app.store)
+    say(f"{done.target} is the copy of {path}")
+    if done.kept is not None:
+        say(f"what stood there is {done.kept}")

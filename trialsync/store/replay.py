@@ -1,0 +1,71 @@
+"""The log replayed: what each version's rows say must be just what lies between it and the version before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from trialsync.store import codec
+from trialsync.study import record
+from trialsync.study.diff import diff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trialsync.model import Json, Study
+    from trialsync.store.connection import Connection
+
+_ROWS = (
+    "SELECT f.name, c.item, c.attribute, c.kind, c.before, c.after FROM changes c JOIN fields f ON f.id = c.field_id "
+    "WHERE c.version_id = ? AND c.baseline = 0 AND NOT EXISTS (SELECT 1 FROM occasions o WHERE o.change_id = c.id)"
+)
+
+
+def replay_problems(connection: Connection, nct_id: str) -> Iterator[str]:
+    """Yield which versions of a study have other rows in the log than their contents make. Raises BadBlob for contents that can't be read.
+
+    A study that is withheld says so in one row about its presence, and is compared with its last open version when it comes back.
+    """
+    versions = list(
+        connection.rows(
+            "SELECT v.id, v.number, c.content FROM versions v JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? ORDER BY v.number",
+            (nct_id,),
+        )
+    )
+    if len(versions) < 2:  # noqa: PLR2004 - one version has nothing before it
+        return
+    studies = _decoded([blob for _, _, blob in versions])
+    held = studies[0]
+    for (version_id, number, _), study in zip(versions[1:], studies[1:], strict=True):
+        logged = sorted(_row(*row) for row in connection.rows(_ROWS, (version_id,)))
+        if logged != sorted(_expected(held, study)):
+            yield f"{nct_id} version {number}: the log's rows do not lead to it from the version before"
+        if not record.is_withheld(study) or record.is_withheld(held):
+            held = study
+
+
+def _decoded(blobs: Sequence[bytes]) -> list[Study]:
+    """Return the studies of consecutive blobs, oldest first; an older one may be a difference from the newer."""
+    newer: bytes | None = None
+    found = []
+    for blob in reversed(blobs):
+        newer = codec.unpack(blob, newer)
+        found.append(codec.study(newer))
+    return found[::-1]
+
+
+def _expected(old: Study, new: Study) -> Iterator[tuple[str, ...]]:
+    if record.is_withheld(new) and not record.is_withheld(old):
+        return
+    for change in diff(old, new):
+        yield _row(change.field, change.item, change.attribute, change.kind.value, _text(change.before), _text(change.after))
+
+
+def _row(*columns: Any) -> tuple[str, ...]:
+    """Return a row so that rows can be compared and sorted: every column as JSON text."""
+    return tuple(orjson.dumps(column).decode() for column in columns)
+
+
+def _text(value: Json) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
