@@ -161,7 +161,8 @@ class Watch:
 class Poll:
     """One pass of one watch, or one import: what was covered, and how it ended. Instants are UTC and end in ``Z``.
 
-    ``whole`` is false for a pass that looked at what moved and at a share of the rest; ``etag`` is the registry's tag of its data.
+    ``whole`` is false for a pass that looked at what moved and at a share of the rest; ``etag`` is the registry's tag of its data;
+    ``never`` counts the numbers asked for that the registry never knew.
     """
 
     id: int
@@ -182,6 +183,7 @@ class Poll:
     message: str | None = None
     whole: bool = True
     etag: str | None = None
+    never: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ import click
 from trialsync.cli.app import App, chosen, now, put, say
 from trialsync.cli.when import day, moment
 from trialsync.errors import UsageError
-from trialsync.model import By, Kind, Origin, Tier, nct_id
+from trialsync.model import By, Ended, Kind, Origin, Tier, nct_id
+from trialsync.publish.confirmed import confirmed
 from trialsync.publish.render import Format, cut_footer
 from trialsync.publish.sheets import CHANGES, change_json
 from trialsync.store.filters import ChangeFilter
@@ -147,7 +148,19 @@ def changes(  # noqa: PLR0913 - the filters of the change log
         footer = cut_footer(shown, reader.count(wanted, after=after)) if most and shown >= most else None
         hidden = reader.hidden(wanted, after=after).housekeeping
         note = f"{hidden:,} housekeeping {'change' if hidden == 1 else 'changes'} left out (--all shows them)" if hidden else None
-        say(*(line for line in (footer, note) if line))
+        say(*(line for line in (footer, note) if line), *_confirmed(reader, wanted))
+
+
+def _confirmed(reader: Reader, wanted: ChangeFilter) -> Iterator[str]:
+    """Yield, for each watch that was asked for, what its last complete poll confirmed and which days nobody looked."""
+    for name in wanted.watches:
+        complete = [each for each in reader.polls(watch=name) if each.ended is Ended.COMPLETE]
+        if not complete:
+            yield f"{name}: no poll of it was complete yet"
+            continue
+        last, *earlier = complete
+        loads = [each.load for each in earlier if each.load and each.load >= (wanted.since or "")]
+        yield f"{name}: {confirmed(last, loads=loads)}"
 
 
 def _why_empty(reader: Reader, wanted: ChangeFilter, after: int | None) -> list[str]:

@@ -11,8 +11,9 @@ import click
 
 from trialsync.cli.app import PARTIAL, App, now, say
 from trialsync.cli.progress import progress
-from trialsync.cli.syncing import counts, say_some
+from trialsync.cli.syncing import say_some
 from trialsync.errors import BadDate
+from trialsync.publish.confirmed import confirmed
 from trialsync.registry import files
 from trialsync.sync.load import load
 
@@ -63,6 +64,6 @@ def import_(app: App, paths: tuple[str, ...], *, label: str | None) -> int:
 
 def _report(outcome: Outcome) -> int:
     if outcome.poll.studies or outcome.error is None:
-        say(f"import: {counts(outcome)}")
+        say(f"import: {confirmed(outcome.poll)}")
     say_some(outcome.notes)
     return PARTIAL if outcome.skipped else 0

@@ -10,7 +10,8 @@ from trialsync.cli.app import PARTIAL, App, now, say
 from trialsync.cli.outside import open_registry
 from trialsync.cli.progress import progress
 from trialsync.errors import BadNctId, SettingsError, TrialsyncError, UnknownWatch
-from trialsync.model import Ended, Origin, Watch, nct_id
+from trialsync.model import Ended, Watch, nct_id
+from trialsync.publish.confirmed import confirmed, counted
 from trialsync.sync.poll import Policy, poll
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def report(watch: Watch, outcome: Outcome, *, quiet: bool) -> int:
     """Say how a poll ended, on standard error, and return its exit code."""
     row = outcome.poll
     code = outcome.error.exit_code if isinstance(outcome.error, TrialsyncError) else 0
-    if row.ended is Ended.PARTIAL or row.skipped or any("never found" in note for note in outcome.notes):
+    if row.ended is Ended.PARTIAL or row.skipped or row.never:
         code = max(code, PARTIAL)
     if quiet and code == 0:
         return code
@@ -107,12 +108,12 @@ def report(watch: Watch, outcome: Outcome, *, quiet: bool) -> int:
     if row.ended is Ended.NOTHING_NEW:
         say(f"{watch.name}: nothing new, still load {row.load}")
     elif row.ended is not Ended.FAILED:
-        say(f"{watch.name}: {counts(outcome)}")
+        say(f"{watch.name}: {confirmed(row, loads=[outcome.previous_load] if outcome.previous_load else [])}")
     say_some(outcome.notes)
     say_some([f"skipped: {sentence}" for sentence in outcome.skipped])
     if row.new and row.new == row.studies and not row.changes:
         say(
-            f"First sight of {_plural(row.new, 'study', 'studies')}: that is the baseline, and what changes from now on is news. Try",
+            f"First sight of {counted(row.new, 'study', 'studies')}: that is the baseline, and what changes from now on is news. Try",
             "  trialsync changes --baseline     what stands in them now, field by field",
             "  trialsync show NCT_ID            one study as a page",
             "  trialsync sync                   again, when the registry has a new load (each weekday)",
@@ -120,24 +121,8 @@ def report(watch: Watch, outcome: Outcome, *, quiet: bool) -> int:
     return code
 
 
-def counts(outcome: Outcome) -> str:
-    """Return a poll's or an import's counts as a sentence's end."""
-    row = outcome.poll
-    parts = [f"{row.new:,} new", f"{row.updated:,} changed", f"{row.unchanged:,} unchanged"]
-    if row.skipped:
-        parts.append(f"{row.skipped:,} skipped")
-    changes = f"; {_plural(row.changes, 'change', 'changes')} recorded" if row.changes else ""
-    again = ": ask again" if row.origin is Origin.POLL else ""
-    ended = f" (partial{again})" if row.ended is Ended.PARTIAL else ""
-    return f"load {row.load}: {_plural(row.studies, 'study', 'studies')}, {', '.join(parts)}{changes}{ended}"
-
-
 def say_some(sentences: Sequence[str]) -> None:
     """Say sentences, the first few of many, and how many more there are."""
     say(*(f"  {sentence}" for sentence in sentences[:_SHOWN]))
     if len(sentences) > _SHOWN:
         say(f"  … and {len(sentences) - _SHOWN:,} more")
-
-
-def _plural(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"

@@ -55,7 +55,7 @@ class PollWriter(Pages):
         with self._db.atomic():
             self._db.execute(
                 "UPDATE polls SET watch = ?, origin = ?, load = ?, data_timestamp = ?, started = ?, finished = ?, ended = ?, studies = ?, "
-                "new = ?, updated = ?, unchanged = ?, skipped = ?, changes = ?, requests = ?, message = ?, whole = ?, etag = ? "
+                "new = ?, updated = ?, unchanged = ?, skipped = ?, changes = ?, requests = ?, message = ?, whole = ?, etag = ?, never = ? "
                 "WHERE id = ?",
                 (
                     poll.watch,
@@ -75,6 +75,7 @@ class PollWriter(Pages):
                     poll.message,
                     int(poll.whole),
                     poll.etag,
+                    poll.never,
                     poll.id,
                 ),
             )

@@ -25,7 +25,7 @@ VERSION_COLUMNS: Final = "v.nct_id, v.number, v.registry_version, v.date, v.not_
 
 POLL_COLUMNS: Final = (
     "p.id, p.watch, p.origin, p.load, p.data_timestamp, p.started, p.finished, p.ended, p.studies, p.new, p.updated, p.unchanged, "
-    "p.skipped, p.changes, p.requests, p.message, p.whole, p.etag"
+    "p.skipped, p.changes, p.requests, p.message, p.whole, p.etag, p.never"
 )
 """What ``poll`` reads, of ``polls p``."""
 
@@ -93,7 +93,9 @@ def version(row: tuple[Any, ...]) -> Version:
 
 def poll(row: tuple[Any, ...]) -> Poll:
     """Return the poll that a row of POLL_COLUMNS holds; raise StoreDamaged where it holds none."""
-    number, watch, origin, load, data_timestamp, started, finished, ended, *counts, message, whole, etag = row
+    number, watch, origin, load, data_timestamp, started, finished, ended, *counts, message, whole, etag, never = row
     with sound(f"poll {number}"):
         ending = Ended(ended) if ended is not None else None
-        return Poll(number, watch, Origin(origin), load, data_timestamp, started, finished, ending, *(*counts, message, bool(whole), etag))
+        return Poll(
+            number, watch, Origin(origin), load, data_timestamp, started, finished, ending, *(*counts, message, bool(whole), etag, never)
+        )

@@ -177,6 +177,7 @@ _FIRST_STORE: Final = (
         message TEXT,
         whole INTEGER NOT NULL DEFAULT 1,
         etag TEXT,
+        never INTEGER NOT NULL DEFAULT 0,
         covered BLOB,
         seal INTEGER
     ) STRICT

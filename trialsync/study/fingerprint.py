@@ -23,7 +23,9 @@ RULE: Final = 1
 """The version of the canonical form. A store whose versions carry another rule's fingerprints has to compute them again."""
 
 _TEXT: Final = frozenset({str})
+_OBJECT: Final = frozenset({dict})
 _PLAIN: Final = frozenset({str, int, float, bool})
+_FLAT: Final = _PLAIN | _OBJECT
 _DIGEST_BYTES: Final = 16
 _NOISE_PATHS: Final = tuple(tuple(path.split(".")) for path in NOISE)
 _LABEL: Final = b'"derivedSection":{"miscInfoModule":{"versionHolder":"'
@@ -158,10 +160,20 @@ def _normal_object(value: dict[str, Json]) -> Json:
 def _normal_list(value: list[Json]) -> Json:
     if _TEXT.issuperset(map(type, value)):
         return sorted(value) if len(value) > 1 else value or None
+    if _OBJECT.issuperset(map(type, value)):
+        texts = [text for part in value if (text := _object_text(part))]
+        return orjson.Fragment(b"[" + b",".join(sorted(texts)) + b"]") if texts else None
     parts = [normal for part in value if (normal := _normal(part)) is not None]
-    if len(parts) <= 1:
-        return parts or None
     if _TEXT.issuperset(map(type, parts)):
-        return sorted(parts)
-    texts = sorted([orjson.dumps(part, option=orjson.OPT_SORT_KEYS) for part in parts])
-    return orjson.Fragment(b"[" + b",".join(texts) + b"]")
+        return sorted(parts) or None
+    return orjson.Fragment(b"[" + b",".join(sorted([orjson.dumps(part, option=orjson.OPT_SORT_KEYS) for part in parts])) + b"]")
+
+
+def _object_text(value: dict[str, Json]) -> bytes:
+    """Return an object's normal form as JSON text, ``b""`` where nothing is left."""
+    if value and _FLAT.issuperset(map(type, value.values())):
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        if b"{}" not in text and b"null" not in text and b"[" not in text:
+            return text
+    normal = _normal_object(value)
+    return b"" if normal is None else orjson.dumps(normal, option=orjson.OPT_SORT_KEYS)

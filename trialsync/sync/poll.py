@@ -51,15 +51,14 @@ class Policy:
 class Outcome:
     """How a poll or an import ended.
 
-    ``poll`` is its row; ``skipped`` has a sentence for each record left out, ``notes`` what else is worth saying once, ``never`` the
-    numbers that the registry never knew; ``previous_load`` is the load (ISO day) of the last complete poll before; ``error`` is what
+    ``poll`` is its row; ``skipped`` has a sentence for each record left out, ``notes`` what else is worth saying once;
+    ``previous_load`` is the load (ISO day) of the last complete poll before; ``error`` is what
     went wrong.
     """
 
     poll: Poll
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    never: tuple[str, ...] = ()
     previous_load: str | None = None
     error: TrialsyncError | None = None
 
@@ -258,6 +257,7 @@ def finish(
         updated=tally.updated,
         unchanged=tally.unchanged,
         skipped=len(tally.skipped),
+        never=len(tally.never),
         changes=tally.changes,
         message=str(error) if error else None,
     )
@@ -279,4 +279,4 @@ def finish(
         changes=row.changes,
         requests=row.requests,
     )
-    return Outcome(row, tuple(tally.skipped), tuple(tally.notes), tuple(sorted(tally.never)), previous_load, error)
+    return Outcome(row, tuple(tally.skipped), tuple(tally.notes), previous_load, error)

@@ -1,0 +1,62 @@
+"""What a quiet answer means: how many studies were confirmed, in which load, and which days nobody looked."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from trialsync.model import Ended, Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trialsync.model import Poll
+
+_SATURDAY: Final = 5
+_GAPS_SHOWN: Final = 3
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Return a number with its noun: ``1 study``, ``2,176 studies``."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def confirmed(poll: Poll, *, loads: Sequence[str] = ()) -> str:
+    """Return what a poll or an import confirmed, as a sentence without its end.
+
+    ``loads`` are the loads (ISO days) of the complete polls of the same watch before it; the weekdays between two of them were not observed.
+    """
+    parts = [f"{poll.new:,} new", f"{poll.updated:,} changed", f"{poll.unchanged:,} confirmed unchanged in load {poll.load}"]
+    if poll.skipped:
+        parts.append(f"{poll.skipped:,} skipped")
+    if poll.never:
+        parts.append(f"{poll.never:,} never found")
+    looked = "" if poll.whole else " that moved or were due"
+    changes = f"; {counted(poll.changes, 'change', 'changes')} recorded" if poll.changes else ""
+    again = ": ask again" if poll.origin is Origin.POLL else ""
+    ended = f" (partial{again})" if poll.ended is Ended.PARTIAL else ""
+    return (
+        f"{counted(poll.studies, 'study', 'studies')}{looked}: {', '.join(parts)}{changes}{not_observed([*loads, poll.load or ''])}{ended}"
+    )
+
+
+def not_observed(loads: Sequence[str]) -> str:
+    """Return ``; not observed 2026-11-02 to 2026-11-04`` for the weekdays between loads (ISO days) that lie apart, or nothing.
+
+    The registry brings out a load on weekdays, not on every one: a day that was not observed may have had none.
+    """
+    gaps = list(_gaps(sorted({load for load in loads if load})))
+    shown = [first if first == last else f"{first} to {last}" for first, last in gaps[-_GAPS_SHOWN:]]
+    more = f" and {len(gaps) - _GAPS_SHOWN:,} times before" if len(gaps) > _GAPS_SHOWN else ""
+    return f"; not observed {', '.join(shown)}{more}" if shown else ""
+
+
+def _gaps(loads: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the first and last weekday of each gap between consecutive loads."""
+    for earlier, later in pairwise(loads):
+        start, end = date.fromisoformat(earlier), date.fromisoformat(later)
+        between = [start + timedelta(days=day) for day in range(1, (end - start).days)]
+        weekdays = [day for day in between if day.weekday() < _SATURDAY]
+        if weekdays:
+            yield weekdays[0].isoformat(), weekdays[-1].isoformat()
