@@ -19,7 +19,7 @@ Json: TypeAlias = Any
 Study: TypeAlias = dict[str, Any]
 """One record of the registry, in the registry's own JSON."""
 
-_NCT_ID = re.compile(r"NCT0*[1-9]\d{0,7}", re.IGNORECASE | re.ASCII)
+_NCT_ID = re.compile(r"NCT(?!0{8})\d{8}", re.IGNORECASE | re.ASCII)
 
 
 class Kind(StrEnum):
@@ -202,15 +202,15 @@ class Slice:
 
 
 def nct_id(text: str) -> str:
-    r"""Return the NCT number in its one spelling, ``NCT`` and eight digits.
+    """Return the NCT number in its one spelling, ``NCT`` and eight digits.
 
-    The registry takes lower case and missing or extra leading zeros (the specification's pattern ``[Nn][Cc][Tt]0*[1-9]\d{0,7}``), so this
-    does too. Raises BadNctId for anything else.
+    Lower case is taken. The registry also takes fewer digits and fills them up, which would make another study of a mistyped number; this
+    does not. Raises BadNctId.
     """
     stripped = text.strip()
     if not _NCT_ID.fullmatch(stripped):
         raise BadNctId(text)
-    return f"NCT{int(stripped[3:]):08d}"
+    return stripped.upper()
 
 
 def instant(moment: datetime) -> str:

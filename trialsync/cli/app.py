@@ -53,7 +53,7 @@ class App:
         """Return the settings in force; log lines go to standard error as they say. Raises SettingsError."""
         found = settings.load(self.config, os.environ, Path.cwd())
         # What a command did it says itself, in a sentence; its events join in where somebody asked for them.
-        level = found.log.level if "level" in found.log.model_fields_set else "warning"
+        level = found.log.level if "level" in found.log.model_fields_set else "error"
         log.configure(sys.stderr, level=level, format=found.log.format, environ=os.environ)
         return found
 
@@ -80,6 +80,14 @@ class App:
                 f"there is no store yet at {self.store}", hint="trialsync sync NCT07263919 makes one, and so does trialsync init"
             )
         return Reader.open(self.store)
+
+
+def invoked_as() -> str:
+    """Return the command as it can be typed again: by its name where that leads here, otherwise as it was typed."""
+    typed = Path(sys.argv[0])
+    if typed.name != "trialsync" or shutil.which("trialsync") == str(typed.absolute()):
+        return "trialsync"
+    return str(typed)
 
 
 def chosen(form: str | None) -> Format:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trialsync import log, settings
-from trialsync.cli.app import put, say
+from trialsync.cli.app import invoked_as, put, say
 from trialsync.cli.study import print_log
 from trialsync.errors import FileError, UsageError
 from trialsync.model import Watch
@@ -50,7 +50,7 @@ def demo(folder: Path) -> None:
     The client, the store and the poll are the real ones. FOLDER (trialsync-demo) keeps the settings and the store, to look around in.
     """
     began = time.perf_counter()
-    log.configure(sys.stderr, level="warning", format="auto", environ=os.environ)
+    log.configure(sys.stderr, level="error", format="auto", environ=os.environ)
     _prepare(folder)
     sandbox = Sandbox(packaged_loads())
     clock = _Clock()
@@ -79,7 +79,8 @@ def demo(folder: Path) -> None:
         _show(reader)
         total = reader.counts()
     seconds = time.perf_counter() - began
-    command = f"trialsync --config {folder / _SETTINGS}"
+    program = invoked_as()
+    command = f"{program} --config {folder / _SETTINGS}"
     say(
         "",
         f"{total.studies} studies, {total.versions} versions, {total.changes} changes, in {seconds:.1f} seconds. Now look around:",
@@ -90,8 +91,8 @@ def demo(folder: Path) -> None:
         f"  {command} show NCT07263919",
         f"  {command} show {_STORY} --as-of 2026-05-01 --format table",
         "and then follow the real registry:",
-        "  trialsync init 'https://clinicaltrials.gov/search?cond=Parkinson%20Disease'",
-        "  trialsync sync",
+        f"  {program} init 'https://clinicaltrials.gov/search?cond=Parkinson%20Disease'",
+        f"  {program} sync",
     )
 
 

@@ -99,7 +99,7 @@ def report(watch: Watch, outcome: Outcome, *, quiet: bool) -> int:
     """Say how a poll ended, on standard error, and return its exit code."""
     row = outcome.poll
     code = outcome.error.exit_code if isinstance(outcome.error, TrialsyncError) else 0
-    if row.ended is Ended.PARTIAL or row.skipped or row.never:
+    if row.ended is Ended.PARTIAL or row.skipped or any("never found" in note for note in outcome.notes):
         code = max(code, PARTIAL)
     if quiet and code == 0:
         return code
@@ -112,11 +112,12 @@ def report(watch: Watch, outcome: Outcome, *, quiet: bool) -> int:
     say_some(outcome.notes)
     say_some([f"skipped: {sentence}" for sentence in outcome.skipped])
     if row.new and row.new == row.studies and not row.changes:
+        again = f"{'sync' if row.watch else f'sync {watch.name}':<29}"
         say(
             f"First sight of {counted(row.new, 'study', 'studies')}: that is the baseline, and what changes from now on is news. Try",
             "  trialsync changes --baseline     what stands in them now, field by field",
             "  trialsync show NCT_ID            one study as a page",
-            "  trialsync sync                   again, when the registry has a new load (each weekday)",
+            f"  trialsync {again}  again, when the registry has a new load (on weekdays)",
         )
     return code
 

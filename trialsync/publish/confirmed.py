@@ -25,16 +25,21 @@ def counted(count: int, one: str, many: str) -> str:
 def confirmed(poll: Poll, *, loads: Sequence[str] = ()) -> str:
     """Return what a poll or an import confirmed, as a sentence without its end.
 
-    ``loads`` are the loads (ISO days) of the complete polls of the same watch before it; the weekdays between two of them were not observed.
+    ``loads`` are the loads (ISO days) of the complete polls of the same watch before it; the weekdays between two of them were not
+    observed.
     """
-    parts = [f"{poll.new:,} new", f"{poll.updated:,} changed", f"{poll.unchanged:,} confirmed unchanged in load {poll.load}"]
+    polled = poll.origin is Origin.POLL
+    parts = [f"{poll.new:,} new", f"{poll.updated:,} changed"]
+    parts.append(f"{poll.unchanged:,} confirmed unchanged in load {poll.load}" if polled else f"{poll.unchanged:,} unchanged")
+    if not polled and poll.load:
+        parts.append(f"up to load {poll.load}")
     if poll.skipped:
         parts.append(f"{poll.skipped:,} skipped")
     if poll.never:
         parts.append(f"{poll.never:,} never found")
     looked = "" if poll.whole else " that moved or were due"
     changes = f"; {counted(poll.changes, 'change', 'changes')} recorded" if poll.changes else ""
-    again = ": ask again" if poll.origin is Origin.POLL else ""
+    again = ": ask again" if polled else ""
     ended = f" (partial{again})" if poll.ended is Ended.PARTIAL else ""
     return (
         f"{counted(poll.studies, 'study', 'studies')}{looked}: {', '.join(parts)}{changes}{not_observed([*loads, poll.load or ''])}{ended}"

@@ -43,7 +43,7 @@ class Tally:
     """What a poll or an import has done so far.
 
     ``skipped`` holds a sentence for each record that was left out, ``notes`` what else is worth saying; ``never`` are the numbers asked for
-    that the registry does not know.
+    that the registry does not know; ``joined`` and ``left`` those whose entering or leaving the watch is news.
     """
 
     studies: int = 0
@@ -55,6 +55,8 @@ class Tally:
     notes: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     never: set[str] = field(default_factory=set)
+    joined: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     drifted: set[str] = field(default_factory=set)
 
 
@@ -84,13 +86,24 @@ class Receiver:
     joining: Joining | None = None
 
     def page(self, arrivals: Iterable[Arrival]) -> None:
-        """Record a page of studies in one transaction; a record that can't be used is skipped, named and counted, the others are kept."""
+        """Record a page of studies in one transaction; a record that can't be used is skipped, named and counted, the others are kept.
+
+        Where a study stands in it several times, each time is recorded, in a transaction of its own from there on.
+        """
         good: dict[str, Arrival] = {}
         for arrival in arrivals:
             try:
-                good[record.check(arrival.study)] = arrival
+                nct_id = record.check(arrival.study)
             except RecordError as error:
                 self._skip(arrival, error)
+                continue
+            if nct_id in good:
+                self._transaction(good)
+                good = {}
+            good[nct_id] = arrival
+        self._transaction(good)
+
+    def _transaction(self, good: dict[str, Arrival]) -> None:
         known = self.writer.known(good)
         with self.writer.page():
             for nct_id, arrival in good.items():
@@ -221,6 +234,7 @@ class Receiver:
         joining.members.add(nct_id)
         if not joining.announced:
             return
+        self.tally.joined.append(nct_id)
         study, previous = arrival.study, joining.previous_load
         first_posted = record.first_posted(study)
         newly = first_posted if before is None and is_day(first_posted) and previous is not None and previous < first_posted else None

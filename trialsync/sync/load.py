@@ -43,6 +43,10 @@ class _Batch:
         self.size += len(arrival.raw)
         return len(self.arrivals) >= PAGE_STUDIES or self.size >= PAGE_BYTES
 
+    def in_order(self) -> list[Arrival]:
+        """Return the studies by load, so that files of one study's versions may lie in any order."""
+        return sorted(self.arrivals, key=lambda arrival: arrival.load)
+
 
 @dataclass(slots=True)
 class _Taken:
@@ -109,7 +113,7 @@ def _part(
         _take(part, taken, receiver, label)
     except FileError as failure:
         error = failure
-    receiver.page(taken.batch.arrivals)
+    receiver.page(taken.batch.in_order())
     if dated is not None and taken.unlisted and error is None:
         with writer.page():
             for gone in taken.unlisted:
@@ -141,7 +145,7 @@ def _take(part: Iterable[Found], taken: _Taken, receiver: Receiver, label: str |
             taken.latest[nct_id] = arrival.load
             taken.survivors.update(dict.fromkeys(record.aliases(each.study), nct_id))
             if taken.batch.add(arrival):
-                receiver.page(taken.batch.arrivals)
+                receiver.page(taken.batch.in_order())
                 taken.batch = _Batch()
 
 

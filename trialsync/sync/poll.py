@@ -17,7 +17,7 @@ from trialsync.sync.moved import plan, walk_moved
 from trialsync.sync.presence import follow_up, unseen_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from trialsync.model import Watch
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+
+_NAMED: Final = 5
+"""At most so many studies are named in a sentence."""
 
 RESTARTS: Final = 2
 """How often a pass over what moved begins again because a new load arrived under way; a whole walk has restarts of its own."""
@@ -279,4 +282,12 @@ def finish(
         changes=row.changes,
         requests=row.requests,
     )
-    return Outcome(row, tuple(tally.skipped), tuple(tally.notes), previous_load, error)
+    notes = (*_membership("joined the watch", tally.joined), *_membership("left the watch, and stay followed", tally.left), *tally.notes)
+    return Outcome(row, tuple(tally.skipped), notes, previous_load, error)
+
+
+def _membership(what: str, numbers: list[str]) -> Iterator[str]:
+    """Yield a sentence on the studies that entered or left a watch, the first few by number."""
+    if numbers:
+        more = f" and {len(numbers) - _NAMED:,} more" if len(numbers) > _NAMED else ""
+        yield f"{what}: {', '.join(sorted(numbers)[:_NAMED])}{more}"

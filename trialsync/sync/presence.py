@@ -174,7 +174,11 @@ def _say_never_found(unseen: Unseen, found: _Found, receiver: Receiver) -> set[s
     known = writer.known([*unseen.never, *found.gone])
     unknown = {number for number in (*unseen.never, *found.gone) if number not in known}
     tally.never |= unknown
-    tally.notes += [f"{number} was never found in the registry" for number in sorted(unknown) if writer.first_time(f"never {number}")]
+    tally.notes += [
+        f"{number} was never found in the registry; check the number (this is said once)"
+        for number in sorted(unknown)
+        if writer.first_time(f"never {number}")
+    ]
     pairs = sorted(unseen.aliases.items())
     tally.notes += [f"asked {alias}, followed as {number}" for alias, number in pairs if writer.first_time(f"alias {alias} {number}")]
     return unknown
@@ -186,6 +190,7 @@ def _leave(watch: Watch, nct_id: str, study: Study, receiver: Receiver, load: st
     receiver.writer.leave(watch.name, [nct_id], load)
     if joining is None or not joining.announced:
         return
+    receiver.tally.left.append(nct_id)
     version = receiver.writer.known([nct_id])[nct_id].version
     moved = version.load == load
     by = By.SPONSOR if moved and version.date == version.posted else By.REGISTRY
