@@ -17,6 +17,7 @@ from trialsync.publish.page import page
 from trialsync.publish.render import Format, json_text
 from trialsync.publish.sheets import CHANGES, STUDY, STUDY_CHANGES, change_json, study_rows, version_json
 from trialsync.publish.text import one_line
+from trialsync.study.fields import PRESENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,10 +102,13 @@ def show(app: App, nct_id: str, *, as_of: str | None, version_number: int | None
         known = reader.versions(number)
         if version_number is not None and version_number > len(known):
             raise UsageError(f"{number} has no version {version_number}", hint=f"it has {len(known)}: trialsync log {number}")
-        version = reader.version_at(number, day(as_of, "--as-of", now())) if as_of else known[(version_number or len(known)) - 1]
+        until = day(as_of, "--as-of", now()) if as_of else None
+        version = reader.version_at(number, until) if until else known[(version_number or len(known)) - 1]
         study = reader.study(number, version=version.number)
         is_latest = version.number == len(known)
-        rows = [row for row in reader.changes_of(number) if row.version <= version.number] if form == "page" else []
+        every = reader.changes_of(number) if form == "page" else []
+        rows = [row for row in every if row.version <= version.number]
+        presence = _presence(every, until or (None if is_latest else version.date), headlines.presence)
         last_seen = (reader.last_seen(number) if is_latest else None) or version.seen
     if form == "json":
         sys.stdout.write(f"{json_text(study)}\n")
@@ -119,6 +123,15 @@ def show(app: App, nct_id: str, *, as_of: str | None, version_number: int | None
                 base_url=site.base_url,
                 note=site.note,
                 baseline=site.baseline,
-                presence=headlines.presence,
+                presence=presence,
             )
         )
+
+
+def _presence(rows: Sequence[LoggedChange], until: str | None, present: Presence) -> Presence:
+    """Return what the registry said of the study as a whole at the end of an ISO day, ``None`` for now."""
+    told = [row for row in rows if row.field == PRESENCE]
+    if until is None or not told:
+        return present
+    then = [row.after for row in told if row.date <= until]
+    return Presence(then[-1] if then else told[0].before or Presence.LISTED)
