@@ -323,7 +323,7 @@ def test_a_study_is_fetched_by_its_number() -> None:
     """A study comes parsed and as sent; its number may be asked in any spelling that the registry takes."""
     body = json.dumps(record()).encode()
     handler, seen = script(httpx.Response(200, content=body, headers={"content-type": "application/json"}))
-    fetched = registry(handler).study("nct4852770")
+    fetched = registry(handler).study("nct04852770")
     assert (fetched.study, fetched.raw) == (record(), body)
     assert seen[0].url.path == f"/api/v2/studies/{NUMBER}"
     with pytest.raises(BadNctId):

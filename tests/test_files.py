@@ -374,7 +374,7 @@ def test_dated_lines_come_load_by_load(tmp_path: Path) -> None:
     """Lines in any order come sorted by load, a load's own lines as they stood; a study that is null is one no longer listed."""
     mixed = [
         dated("2026-02-03", 1),
-        {"study": None, "nctId": "nct2", "load": "2026-02-02"},
+        {"study": None, "nctId": "nct00000002", "load": "2026-02-02"},
         b"broken",
         dated("2026-02-03", 2),
         {"nctId": ONE, "load": "2026-02-01", "study": study(1)},

@@ -247,7 +247,7 @@ def test_a_wrong_key_is_named(tmp_path: Path, text: str, said: str) -> None:
         ("name = 'a'\nfilter.geo = ['x', 'y']", 'watch "a": filter.geo: must be one text, not a list'),
         ("name = 'a'\nquery.cond = 'x'\ngeoDecay = 'y'", 'watch "a": geoDecay: means nothing without filter.geo'),
         (
-            "name = 'a'\nquery.term = 'NCT00000001, nct2'\nfilter.overallStatus = 'RECRUITING'",
+            "name = 'a'\nquery.term = 'NCT00000001, nct00000002'\nfilter.overallStatus = 'RECRUITING'",
             'watch "a": query.term: holds NCT numbers alone, for which the registry ignores the rest of the query: use nct_ids',
         ),
         ("name = 'a'\neverything = true\nschedule.every = '1x'", 'watch "a": schedule.every: must be a whole number above 0'),
@@ -315,7 +315,7 @@ def test_a_query_becomes_the_parameters_of_the_api(tmp_path: Path) -> None:
 
 def test_nct_numbers_get_their_one_spelling(tmp_path: Path) -> None:
     """NCT numbers are brought to one spelling, and one that stands twice is followed once."""
-    (watch,) = watches(read(tmp_path, "[[watch]]\nname = 'a'\nnct_ids = ['nct7263919', 'NCT00000001', 'NCT07263919']"))
+    (watch,) = watches(read(tmp_path, "[[watch]]\nname = 'a'\nnct_ids = ['nct07263919', 'NCT00000001', 'NCT07263919']"))
     assert watch == Watch("a", nct_ids=("NCT07263919", "NCT00000001"))
 
 

@@ -75,7 +75,7 @@ FILTERS: list[tuple[list[str], Callable[[Row], bool]]] = [
     (["--seen-since", "2026-05-12"], lambda row: row["seen"] >= "2026-05-12"),
     (["--seen-since", "2026-05-12T14:05:01Z"], lambda row: row["seen"] >= "2026-05-12T14:05:01.000Z"),
     (["--study", "NCT09000024"], lambda row: row["nct_id"] == "NCT09000024"),
-    (["--study", "nct9000024", "--study", "NCT09000079"], lambda row: row["nct_id"] in {"NCT09000024", "NCT09000079"}),
+    (["--study", "nct09000024", "--study", "NCT09000079"], lambda row: row["nct_id"] in {"NCT09000024", "NCT09000079"}),
     (["--field", "status.overallStatus"], lambda row: row["path"] == "status.overallStatus"),
     (["--field", "outcomes.*"], lambda row: matches("outcomes.*", row)),
     (["--field", "locations"], lambda row: row["field"] == "locations"),

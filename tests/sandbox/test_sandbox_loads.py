@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LINE = orjson.dumps({"load": "2026-01-05", "nctId": "NCT00000001", "study": invent(1)}) + b"\n"
-GONE = b'{"load":"2026-01-06","nctId":"nct1","study":null}\n'
+GONE = b'{"load":"2026-01-06","nctId":"nct00000001","study":null}\n'
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_check_gives_the_number_in_its_one_spelling() -> None:
     """A record's number is returned as ``NCT`` and eight digits."""
     assert record.check(full()) == "NCT00000105"
     study = minimal()
-    put(study, ("protocolSection", "identificationModule", "nctId"), "nct105")
+    put(study, ("protocolSection", "identificationModule", "nctId"), " nct00000105 ")
     assert record.check(study) == "NCT00000105"
 
 

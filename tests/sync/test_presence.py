@@ -169,7 +169,7 @@ def test_an_edited_query_rebases_the_watch_without_news(tmp_path: Path) -> None:
     assert world.log() == []
     assert members(world) == {N1, "NCT00000004"}
     outcome = world.next(edited_watch)
-    assert outcome.notes == ()
+    assert outcome.notes == (f"left the watch, and stay followed: {N1}",)
     assert whole(world) == [(N1, "watch.ataxia", "removed", DAYS[2], True, None)]
 
 
@@ -367,7 +367,7 @@ def test_a_number_that_the_registry_never_knew_is_named(tmp_path: Path) -> None:
     watch = Watch("mine", nct_ids=(N1, "NCT00000077"))
     world = World(tmp_path, publish([ONE], [], []))
     outcome = world.poll(watch)
-    assert outcome.notes == ("NCT00000077 was never found in the registry",)
+    assert outcome.notes == ("NCT00000077 was never found in the registry; check the number (this is said once)",)
     assert outcome.poll.ended is Ended.COMPLETE
     world.next(watch)
     world.next(watch)
