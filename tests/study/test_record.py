@@ -165,7 +165,7 @@ def test_check_gives_the_number_in_its_one_spelling() -> None:
         ({"protocolSection": {"identificationModule": {"nctId": "NCT1 \x1b[31m" + "x" * 99}}}, "which is not an NCT number"),
         ({"protocolSection": {"identificationModule": {"nctId": "NCT00000105"}}}, "NCT00000105: the record has no status module"),
         (
-            minimal() | {"protocolSection": {"identificationModule": {"nctId": "NCT1"}, "statusModule": {}}},
+            minimal() | {"protocolSection": {"identificationModule": {"nctId": "NCT00000001"}, "statusModule": {}}},
             "NCT00000001: the record has no",
         ),
     ],
