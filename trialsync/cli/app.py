@@ -97,9 +97,12 @@ def chosen(form: str | None) -> Format:
     return Format.TABLE if sys.stdout.isatty() else Format.JSONL
 
 
-def put(rows: Iterable[Row], sheet: Sheet, form: Format) -> None:
-    """Print rows to standard output in a format."""
+def put(rows: Iterable[Row], sheet: Sheet, form: Format) -> bool:
+    """Print rows to standard output in a format; return whether a table had to shorten something to the terminal's width."""
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None
+    cut = False
     for piece in render(rows, sheet, form, width=width, color=terminal and not os.environ.get("NO_COLOR")):
+        cut = cut or (form is Format.TABLE and "…" in piece)
         sys.stdout.write(piece)
+    return cut

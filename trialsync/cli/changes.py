@@ -11,9 +11,9 @@ import click
 
 from trialsync.cli.app import App, chosen, now, put, say
 from trialsync.cli.when import day, moment
-from trialsync.errors import UsageError
+from trialsync.errors import BadFilter, UsageError
 from trialsync.model import By, Ended, Kind, Origin, Tier, nct_id
-from trialsync.publish.confirmed import confirmed
+from trialsync.publish.confirmed import confirmed, counted
 from trialsync.publish.render import Format, cut_footer
 from trialsync.publish.sheets import CHANGES, change_json
 from trialsync.store.filters import ChangeFilter
@@ -59,7 +59,12 @@ format_option = click.option(
 @click.option("--text", "texts", multiple=True, metavar="WORDS", help="Full text of title, conditions, before and after.")
 @click.option("--baseline", is_flag=True, help="The rows of first versions too: what stood there when we first saw a study.")
 @click.option("--all", "everything", is_flag=True, help="Housekeeping too, which a table and md otherwise leave out and count.")
-@click.option("--after", type=int, metavar="CURSOR", help="Changes behind this id, the oldest first: where a program goes on reading.")
+@click.option(
+    "--after",
+    type=click.IntRange(min=0),
+    metavar="CURSOR",
+    help="Changes behind this id, oldest first: where a program reads on.",
+)
 @click.option("--limit", type=click.IntRange(min=0), help="At most so many rows, 0 for all; without it 100 on a terminal, all in a pipe.")
 @click.option(
     "--order", type=click.Choice(["oldest", "newest"]), help="By id; without it newest on a terminal, oldest in a pipe and with --after."
@@ -119,6 +124,8 @@ def changes(  # noqa: PLR0913 - the filters of the change log
         baseline=baseline,
         housekeeping=everything or style not in {Format.TABLE, Format.MD} or Tier.HOUSEKEEPING.value in tiers,
     )
+    if facts or without_facts:
+        raise BadFilter("this trialsync derives no facts yet", hint="leave --fact and --without out")
     if since and until and wanted.since and wanted.until and wanted.since > wanted.until:
         raise UsageError(f"--since {since} is after --until {until}")
     most = limit if limit is not None else TERMINAL_LIMIT if terminal else 0
@@ -135,20 +142,21 @@ def changes(  # noqa: PLR0913 - the filters of the change log
             first = next(found, None)
             if first is None:
                 put([], CHANGES, style)
-                say(*_why_empty(reader, wanted, after))
+                say(*_why_empty(reader, wanted, after), *_confirmed(reader, wanted))
                 return
 
-            def counted() -> Iterator[dict[str, Json]]:
+            def rows_shown() -> Iterator[dict[str, Json]]:
                 nonlocal shown
                 for row in itertools.chain([first], found):
                     shown += 1
                     yield change_json(row)
 
-            put(counted(), CHANGES, style)
+            cut = put(rows_shown(), CHANGES, style)
         footer = cut_footer(shown, reader.count(wanted, after=after)) if most and shown >= most else None
         hidden = reader.hidden(wanted, after=after).housekeeping
         note = f"{hidden:,} housekeeping {'change' if hidden == 1 else 'changes'} left out (--all shows them)" if hidden else None
-        say(*(line for line in (footer, note) if line), *_confirmed(reader, wanted))
+        whole = "shortened to fit (--format jsonl has everything whole)" if cut else None
+        say(*(line for line in (footer, note, whole) if line), *_confirmed(reader, wanted))
 
 
 def _confirmed(reader: Reader, wanted: ChangeFilter) -> Iterator[str]:
@@ -179,9 +187,11 @@ def _why_empty(reader: Reader, wanted: ChangeFilter, after: int | None) -> list[
         ]
     hidden = reader.hidden(wanted, after=after)
     behind = "" if after is None else f" behind {after}"
-    lines = [f"no change{behind} matches; the log has {counts.changes:,} and ends at {reader.last_id():,}"]
+    newest = next(reader.changes(ChangeFilter(), limit=1, newest_first=True), None)
+    dated = f", the last of them dated {newest.date}" if newest else ""
+    lines = [f"no change{behind} matches; the log has {counts.changes:,}{dated}, and ends at {reader.last_id()}"]
     if hidden.housekeeping:
-        lines.append(f"  {hidden.housekeeping:,} housekeeping changes match: --all shows them")
+        lines.append(f"  {counted(hidden.housekeeping, 'housekeeping change matches', 'housekeeping changes match')}: --all shows them")
     if hidden.baseline:
-        lines.append(f"  {hidden.baseline:,} baseline rows match: --baseline shows them")
+        lines.append(f"  {counted(hidden.baseline, 'baseline row matches', 'baseline rows match')}: --baseline shows them")
     return lines

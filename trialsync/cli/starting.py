@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from trialsync import settings
-from trialsync.cli.app import App, say
+from trialsync.cli.app import App, invoked_as, say
 from trialsync.cli.outside import open_registry
 from trialsync.errors import FileError, StoreError, UsageError
 from trialsync.model import Watch
 from trialsync.registry import address, query
-from trialsync.registry.files import nct_ids_in
+from trialsync.registry.files import mistyped_in, nct_ids_in
 from trialsync.store import schema
 
 _DEFAULT = Path("config") / "trialsync.toml"
 _BESIDE = Path("..") / "trialsync.db"
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @click.command()
@@ -42,10 +47,13 @@ def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str |
         raise UsageError("an address and --ids together make two watches", hint="give one, and add the other to the settings file")
     watches = _watches(search_url, ids_file, name)
     if place is not None and place.exists():
+        say(f"{_shown(place)} stands")
         _make_store(app)
-        if watches:
+        if not watches:
+            _say_what_next(app.watches(), app.config)
+        else:
             text = settings.starter(watches, database="trialsync.db", contact=None)
-            say(f"{place} stands and was left as it is; to follow this too, add to it:", "", text[text.index("[[watch]]") :].rstrip())
+            say("it was left as it is; to follow this too, add to it:", "", text[text.index("[[watch]]") :].rstrip())
         return
     if not watches:
         raise UsageError(
@@ -61,19 +69,23 @@ def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str |
         raise FileError(f"{target} can't be written: {error.strerror}") from error
     say(f"wrote {_shown(target)}")
     _make_store(App(target))
+    _say_what_next(watches, place)
+
+
+def _say_what_next(watches: Sequence[Watch], config: Path | None) -> None:
     for watch in watches:
         say(f"watch {watch.name!r} follows {_what(watch)}")
-    option = "" if place is None else f" --config {_shown(target)}"
-    say(
-        "next:",
-        f"  trialsync{option} sync        fetches what is there now, the baseline",
-        f"  trialsync{option} changes     what changed since",
-    )
+    program = invoked_as() + (f" --config {_shown(config)}" if config else "")
+    say("next:", f"  {program} sync        fetches what is there now, the baseline", f"  {program} changes     what changed since")
 
 
 def _watches(search_url: str | None, ids_file: Path | None, name: str | None) -> list[Watch]:
     if ids_file is not None:
-        return [Watch(name or _name(ids_file.stem), nct_ids=nct_ids_in(ids_file))]
+        numbers, mistyped = nct_ids_in(ids_file), mistyped_in(ids_file)
+        if mistyped:
+            say(f"left out, not NCT and eight digits: {', '.join(mistyped)}")
+        say(f"the numbers in {ids_file} are copied; to have the file read at each sync instead: nct_ids_file in the settings")
+        return [Watch(name or _name(ids_file.stem), nct_ids=numbers)]
     if search_url is None:
         return []
     pasted = address.from_search_url(search_url)

@@ -5,6 +5,7 @@ Validators raise ValueError with the half sentence that follows the key's name i
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +36,7 @@ def _path(value: Any, info: ValidationInfo) -> Any:
     home = context["home"]
     if value.startswith("~/") and home:
         return Path(home, value[2:])
-    return context["folder"] / value
+    return Path(os.path.normpath(context["folder"] / value))
 
 
 def _duration(value: Any) -> Any:
