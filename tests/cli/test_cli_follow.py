@@ -43,7 +43,7 @@ def test_from_an_address_to_the_first_change(cli: Terminal) -> None:
     assert (cli.folder / "trialsync.db").exists()
     assert "trialsync sync" in made.err
     first = cli.ok("sync")
-    assert f"ataxia: load {DAYS[0]}: 2 studies, 2 new, 0 changed, 0 unchanged" in first.err
+    assert f"ataxia: 2 studies: 2 new, 0 changed, 0 confirmed unchanged in load {DAYS[0]}\n" in first.err
     assert "baseline" in first.err
     assert "trialsync changes --baseline" in first.err
     assert first.out == ""
@@ -53,7 +53,7 @@ def test_from_an_address_to_the_first_change(cli: Terminal) -> None:
     assert "trialsync changes --baseline" in empty.err
     sandbox.advance()
     second = cli.ok("sync")
-    assert f"ataxia: load {DAYS[1]}: 2 studies, 0 new, 1 changed, 1 unchanged; 2 changes recorded" in second.err
+    assert f"ataxia: 2 studies: 0 new, 1 changed, 1 confirmed unchanged in load {DAYS[1]}; 2 changes recorded" in second.err
     rows = cli.ok("changes").rows
     assert [(row["nct_id"], row["path"], row["before"], row["after"], row["date"]) for row in rows] == [
         (N1, "status.overallStatus", "RECRUITING", "TERMINATED", DAYS[1]),
@@ -74,7 +74,7 @@ def test_the_same_load_again_is_one_request(cli: Terminal) -> None:
     assert sandbox.requests == before + 1
     assert f"ataxia: nothing new, still load {DAYS[0]}" in again.err
     full = cli.ok("sync", "--full")
-    assert "2 unchanged" in full.err
+    assert "2 confirmed unchanged" in full.err
     assert sandbox.requests > before + 2
     for arguments in (("sync", "--quiet"), ("sync", "--full", "--quiet")):
         quiet = cli.ok(*arguments)
@@ -89,7 +89,7 @@ def test_init_from_a_list_of_numbers(cli: Terminal) -> None:
     assert "watch 'included' follows 3 studies by number" in made.err
     ran = cli("sync")
     assert ran.code == 3
-    assert "2 studies, 2 new" in ran.err
+    assert "2 studies: 2 new" in ran.err
     assert "NCT00000077 was never found in the registry" in ran.err
 
 
@@ -98,7 +98,7 @@ def test_a_study_by_its_number_needs_no_settings(cli: Terminal) -> None:
     cli.serve(LOADS)
     ran = cli.ok("sync", "nct00000001")
     assert f"made a new store, {cli.folder / 'trialsync.db'}" in ran.err
-    assert "1 study, 1 new" in ran.err
+    assert "1 study: 1 new" in ran.err
     assert f"nct_id: {N1}" in cli.ok("show", N1).out
     again = cli.ok("sync", N1)
     assert "made a new store" not in again.err
@@ -222,7 +222,7 @@ def test_a_partial_sync_says_what_was_skipped(cli: Terminal) -> None:
     ran = cli("sync")
     assert ran.code == 3
     assert f"skipped: {N2}: the record has no status module" in ran.err
-    assert "1 study, 1 new, 0 changed, 0 unchanged, 1 skipped" in ran.err
+    assert f"1 study: 1 new, 0 changed, 0 confirmed unchanged in load {DAYS[0]}, 1 skipped" in ran.err
     assert cli("sync", "--quiet").err == ""
 
 
