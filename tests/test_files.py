@@ -20,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trialsync.errors import FileError, UsageError
-from trialsync.registry.files import BadRecord, FoundStudy, Unlisted, nct_ids, nct_ids_in, read
+from trialsync.registry.files import BadRecord, FoundStudy, Unlisted, read
+from trialsync.registry.numbers import nct_ids, nct_ids_in
 
 if sys.version_info >= (3, 14):
     from compression import zstd

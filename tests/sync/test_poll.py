@@ -397,3 +397,16 @@ def test_a_page_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
     assert world.poll().poll.new == 1
     assert [row.id for row in world.log()] == sorted(row.id for row in world.log())
     assert {row.nct_id for row in world.log() if row.path == "status.overallStatus"} == {"NCT00000001", "NCT00000002"}
+
+
+def test_a_renamed_watch_goes_on_where_it_was(tmp_path: Path) -> None:
+    """A watch under a new name keeps its members and its last load: the next load is no first walk, and nobody joins."""
+    world = World(tmp_path, publish([ONE], [status(ONE, "COMPLETED", DAYS[1])]))
+    world.poll()
+    renamed = Watch("renamed", query=ATAXIA.query)
+    with world.writer() as writer:
+        assert writer.rename_watch(ATAXIA.name, "renamed")
+        assert not writer.rename_watch(ATAXIA.name, "renamed")
+    outcome = world.next(renamed)
+    assert (outcome.poll.new, outcome.poll.updated) == (0, 1)
+    assert [row.path for row in world.log()] == ["status.overallStatus", "status.lastUpdatePostDate"]

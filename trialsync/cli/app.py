@@ -15,7 +15,7 @@ from trialsync import log, settings
 from trialsync.errors import StoreMissing
 from trialsync.publish.render import Format, render
 from trialsync.publish.text import visible
-from trialsync.registry.files import nct_ids_in
+from trialsync.registry.numbers import nct_ids_in
 from trialsync.store import schema
 from trialsync.store.reader import Reader
 from trialsync.store.writer import Writer

@@ -14,7 +14,7 @@ from trialsync.cli.outside import open_registry
 from trialsync.errors import FileError, StoreError, UsageError
 from trialsync.model import Watch
 from trialsync.registry import address, query
-from trialsync.registry.files import mistyped_in, nct_ids_in
+from trialsync.registry.numbers import mistyped_in, nct_ids_in
 from trialsync.store import schema
 
 _DEFAULT = Path("config") / "trialsync.toml"

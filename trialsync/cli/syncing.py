@@ -51,6 +51,9 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
         app.writer("trialsync sync", may_make=any(not followed for _, followed in asked)) as writer,
         open_registry(app.settings) as registry,
     ):
+        for named in app.settings.tables:
+            if named.was and writer.rename_watch(named.was, named.name):
+                say(f"the watch {named.was} is {named.name} now, and goes on where it was")
         for watch, followed in asked:
             with progress(watch.name, "studies") as tell:
                 outcome = poll(

@@ -104,6 +104,8 @@ def _follows(row: Row, room: int | None) -> str:
         return "the whole registry"
     if row["nct_ids"]:
         return path_in(f"{len(row['nct_ids']):,} {'study' if len(row['nct_ids']) == 1 else 'studies'}: {', '.join(row['nct_ids'])}", room)
+    if not row["query"]:
+        return "not in the settings any more; what it saw stays"
     return path_in(", ".join(f"{name}={'|'.join(values)}" for name, values in row["query"].items()), room)
 
 

@@ -244,6 +244,7 @@ class WatchTable(Section):
     """One ``[[watch]]``: a name, and a query, NCT numbers, or everything."""
 
     name: Annotated[str, AfterValidator(_name)]
+    was: Annotated[str, AfterValidator(_name)] | None = None
     query: Query = Query()
     filter: Filter = Filter()
     agg_filters: Values = Field(default=(), alias="aggFilters")
