@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -80,7 +81,7 @@ def demo(folder: Path) -> None:
         total = reader.counts()
     seconds = time.perf_counter() - began
     program = invoked_as()
-    command = f"{program} --config {folder / _SETTINGS}"
+    command = f"{program} --config {shlex.quote(str(folder / _SETTINGS))}"
     say(
         "",
         f"{total.studies} studies, {total.versions} versions, {total.changes} changes, in {seconds:.1f} seconds. Now look around:",
@@ -124,7 +125,7 @@ def _prepare(folder: Path) -> None:
     try:
         if folder.exists():
             if not folder.is_dir() or (
-                any(folder.iterdir()) and not (file.exists() and file.read_text(encoding="utf-8").startswith(_MARK))
+                any(folder.iterdir()) and not (file.exists() and file.read_text("utf-8", "replace").startswith(_MARK))
             ):
                 raise UsageError(f"{folder} is there and was not made by trialsync demo", hint="name another folder: trialsync demo FOLDER")
             for left in folder.iterdir():
