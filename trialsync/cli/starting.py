@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,10 +48,11 @@ def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str |
         raise UsageError("an address and --ids together make two watches", hint="give one, and add the other to the settings file")
     watches = _watches(search_url, ids_file, name)
     if place is not None and place.exists():
+        stand = app.watches()
         say(f"{_shown(place)} stands")
         _make_store(app)
         if not watches:
-            _say_what_next(app.watches(), app.config)
+            _say_what_next(stand, app.config)
         else:
             text = settings.starter(watches, database="trialsync.db", contact=None)
             say("it was left as it is; to follow this too, add to it:", "", text[text.index("[[watch]]") :].rstrip())
@@ -75,7 +77,7 @@ def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str |
 def _say_what_next(watches: Sequence[Watch], config: Path | None) -> None:
     for watch in watches:
         say(f"watch {watch.name!r} follows {_what(watch)}")
-    program = invoked_as() + (f" --config {_shown(config)}" if config else "")
+    program = invoked_as() + (f" --config {shlex.quote(_shown(config))}" if config else "")
     say("next:", f"  {program} sync        fetches what is there now, the baseline", f"  {program} changes     what changed since")
 
 
