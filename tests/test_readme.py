@@ -13,6 +13,7 @@ import pytest
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 CONSOLES = re.findall(r"^```console\n\$ (.+)\n((?:.*\n)*?)```$", README, re.MULTILINE)
+QUESTIONS = re.findall(r"^\| [^|`]+ \| `(trialsync [^`]+)` \|$", README, re.MULTILINE)
 SHELL = re.findall(r"^```sh\n((?:.*\n)*?)```$", README, re.MULTILINE)
 
 
@@ -40,12 +41,18 @@ def test_a_console_block_prints_what_it_says(command: str, expected: str, demo: 
     """Each command that the README shows with its output prints that output today."""
     if command.startswith("sqlite3") and shutil.which("sqlite3") is None:
         pytest.skip("there is no sqlite3 on this machine")
+    done = _run(command, demo, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert _pattern(expected).fullmatch(done.stdout), done.stdout
+
+
+def _run(command: str, folder: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line of the README as a shell would, with ``trialsync`` on the path."""
     program = tmp_path / "trialsync"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m trialsync.cli.main "$@"\n')
     program.chmod(0o755)
     environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(command, shell=True, cwd=demo, env=environ, check=True, capture_output=True, text=True, timeout=60)  # noqa: S602 - the README's own line
-    assert _pattern(expected).fullmatch(done.stdout), done.stdout
+    return subprocess.run(command, shell=True, cwd=folder, env=environ, check=False, capture_output=True, text=True, timeout=60)  # noqa: S602 - the README's own line
 
 
 def test_every_command_in_a_shell_block_exists() -> None:
@@ -61,3 +68,12 @@ def test_every_command_in_a_shell_block_exists() -> None:
         assert done.returncode == 0, name
         for option in re.findall(r"--[a-z-]+", arguments):
             assert option in done.stdout, f"{name} {option}"
+
+
+@pytest.mark.parametrize("command", QUESTIONS)
+def test_a_question_is_answered(command: str, demo: Path, tmp_path: Path) -> None:
+    """Each command that the README gives for a question works on the demo's store."""
+    done = _run(command.replace("\\|", "|").replace("trialsync ", "trialsync --config trialsync-demo/trialsync.toml ", 1), demo, tmp_path)
+    assert done.returncode == 0, done.stderr
+    if "--since" not in command:
+        assert done.stdout or (demo / "changes.csv").exists(), done.stderr

@@ -102,7 +102,7 @@ def changes(  # noqa: PLR0913 - the filters of the change log
       trialsync changes --since 7d
       trialsync changes --field 'outcomes.*' --study NCT07263919
       trialsync changes --field status.overallStatus --watch parkinson --format csv
-      trialsync changes --after 4711 --format jsonl
+      trialsync changes --after 700 --format jsonl
     """
     present, style, terminal = now(), chosen(form), sys.stdout.isatty()
     wanted = ChangeFilter(
