@@ -92,8 +92,6 @@ FILTERS: list[tuple[list[str], Callable[[Row], bool]]] = [
     (["--by", "sponsor", "--kind", "removed"], lambda row: row["by"] == "sponsor" and row["kind"] == "removed"),
     (["--origin", "poll"], lambda row: row["origin"] == "poll"),
     (["--origin", "history"], lambda row: row["origin"] == "history"),
-    (["--fact", "no-such-fact"], lambda _: False),
-    (["--without", "no-such-fact"], lambda _: True),
     (["--sponsor", "hospital"], lambda row: bool(re.search(r"\bhospital\b", row["sponsor"] or "", re.IGNORECASE))),
     (["--since", "2026-05-04", "--tier", "headline", "--by", "sponsor", "--kind", "changed"],
      lambda row: row["date"] >= "2026-05-04" and (row["tier"], row["by"], row["kind"]) == ("headline", "sponsor", "changed")),
@@ -118,7 +116,7 @@ def test_the_rows_that_the_filters_are_tried_on_are_many(everything: list[Row]) 
         assert len({row[name] for row in news}) == values
     for options, wanted in FILTERS:
         taken = sum(wanted(row) for row in everything)
-        assert 0 < taken < len(everything) or options[:2] in ([], ["--origin", "poll"], ["--origin", "history"]) or "fact" in str(options)
+        assert 0 < taken < len(everything) or options[:2] in ([], ["--origin", "poll"], ["--origin", "history"])
 
 
 @pytest.mark.parametrize("country", ["Italy", "netherlands", "United Kingdom", "Japan"])
@@ -212,9 +210,9 @@ def test_a_table_counts_the_housekeeping_that_it_leaves_out(cli: Terminal, every
     hidden = sum(row["tier"] == "housekeeping" for row in news)
     ran = cli.ok("changes", "--format", form)
     assert len(ran.out.splitlines()) == len(news) - hidden + 2
-    assert ran.err == f"{hidden:,} housekeeping changes left out (--all shows them)\n"
+    assert f"{hidden:,} housekeeping changes left out (--all shows them)\n" in ran.err
     whole = cli.ok("changes", "--format", form, "--all")
-    assert (len(whole.out.splitlines()), whole.err) == (len(news) + 2, "")
+    assert (len(whole.out.splitlines()), "left out" in whole.err) == (len(news) + 2, False)
 
 
 def test_an_empty_answer_is_empty_in_its_format(cli: Terminal) -> None:
