@@ -245,6 +245,33 @@ def test_a_new_load_during_the_walk_is_recorded_as_what_it_is(tmp_path: Path) ->
     assert world.poll().poll.ended is Ended.NOTHING_NEW
 
 
+@pytest.mark.parametrize("fault", ["no-timestamp", "bad-timestamp"])
+def test_a_version_that_names_no_load_is_survived(tmp_path: Path, fault: str) -> None:
+    """Where ``/version`` names no time that can be read, the studies' own labels say which load they are of, and its news is recorded."""
+    world = World(tmp_path, publish([ONE], [status(ONE, "TERMINATED", DAYS[1])]))
+    world.sandbox.inject(fault, times=None)
+    assert world.poll().poll.load == DAYS[0]
+    outcome = world.next()
+    assert (outcome.poll.ended, outcome.poll.load, outcome.poll.changes) == (Ended.COMPLETE, DAYS[1], 2)
+    assert {(row.date, row.not_before) for row in world.log()} == {(DAYS[1], DAYS[0])}
+
+
+def test_a_walk_that_starts_over_counts_each_study_once(tmp_path: Path) -> None:
+    """Where a new load arrives between two pages, each change has the load that showed it, and no study is counted twice."""
+    studies = [invent(number) for number in range(1, 501)]
+    watch = Watch("many", nct_ids=tuple(f"NCT{number:08d}" for number in range(1, 501)))
+    world = World(tmp_path, publish(studies, [status(studies[2], "COMPLETED", DAYS[1])], [status(studies[3], "COMPLETED", DAYS[2])]))
+    world.poll(watch)
+    world.advance()
+    world.sandbox.inject("advance", path="/studies", at=2)
+    outcome = world.poll(watch)
+    assert (outcome.poll.ended, outcome.poll.load, outcome.poll.studies, outcome.poll.updated) == (Ended.COMPLETE, DAYS[2], 500, 2)
+    assert [(row.nct_id, row.load) for row in world.log() if row.path == "status.overallStatus"] == [
+        ("NCT00000003", DAYS[1]),
+        ("NCT00000004", DAYS[2]),
+    ]
+
+
 @pytest.mark.parametrize("fault", ["forbidden", "unavailable", "html-page", "truncated", "empty-body", "bare-list", "wrong-404"])
 def test_a_registry_that_fails_ends_the_poll_and_not_the_caller(tmp_path: Path, fault: str) -> None:
     """Whatever goes wrong with the answers, the poll ends failed with a sentence, changes nothing, and the next one makes up for it."""
