@@ -123,10 +123,11 @@ def publish(*loads: Iterable[Study | str]) -> list[LoadLine]:
 
 
 class Clock:
-    """A clock that is set to a load's day and moves a little each time it is asked."""
+    """A clock that is set to a load's day and moves by ``step`` each time it is asked."""
 
     def __init__(self) -> None:
         self.moment = datetime(2026, 1, 1, tzinfo=UTC)
+        self.step = timedelta(milliseconds=250)
 
     def at(self, day: str) -> None:
         """Go to the early afternoon of a day."""
@@ -134,7 +135,7 @@ class Clock:
 
     def __call__(self) -> datetime:
         """Return the next instant."""
-        self.moment += timedelta(milliseconds=250)
+        self.moment += self.step
         return self.moment
 
 

@@ -94,6 +94,32 @@ def test_the_page_of_a_first_poll(cli: Terminal) -> None:
     assert rest.rstrip().endswith("*This page is a raw mirror.*")
 
 
+def test_the_page_of_the_example(cli: Terminal, registry_folder: Path) -> None:
+    """Polled at the instant of the example page, and with its site's settings, the page is the example's but for the prose."""
+    example = registry_folder.parent / "study-page.md"
+    if not example.is_file():
+        pytest.skip(f"no example at {example}")
+    expected = example.read_text("utf-8").splitlines()
+    base, note = expected[-3].split()[1].removesuffix(f"/trials/{PAGE}.md*"), expected[-1].strip("*")
+    world = World(cli.folder, packaged_loads(), "polled.db")
+    while world.sandbox.load < "2026-05-11":
+        world.advance()
+    world.clock.moment = datetime(2026, 5, 12, 7, 17, 9, 285_000, tzinfo=UTC)
+    world.clock.step = timedelta()
+    world.poll(EVERYTHING)
+    cli.settings(text=f"[site]\nbase_url = {json.dumps(base)}\nnote = {json.dumps(note)}\n")
+    cli.setenv("TRIALSYNC_DATABASE", world.store)
+    shown = cli.ok("show", PAGE).out.splitlines()
+    for part in (
+        slice(0, expected.index("## Brief Summary")),
+        slice(expected.index("## Recent Field Changes (last 30 days)") - len(expected), None),
+    ):
+        assert [line for line in shown[part] if not line.startswith("**Official")] == [
+            line for line in expected[part] if not line.startswith("**Official")
+        ]
+    assert [line for line in shown if line.startswith("## ")] == [line for line in expected if line.startswith("## ")]
+
+
 def test_the_page_shows_later_changes_first(polled: Terminal) -> None:
     """A later poll's core changes stand above the baseline's; ``[site] baseline = false`` leaves those out."""
     recent = re.findall(r"(?m)^- `(.+)` — (\w+) _\(", polled.ok("show", PAGE).out)
