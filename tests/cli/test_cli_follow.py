@@ -223,6 +223,7 @@ def test_a_partial_sync_says_what_was_skipped(cli: Terminal) -> None:
     assert ran.code == 3
     assert f"skipped: {N2}: the record has no status module" in ran.err
     assert f"1 study: 1 new, 0 changed, 0 confirmed unchanged in load {DAYS[0]}, 1 skipped" in ran.err
+    assert cli("sync").code == 3
     assert cli("sync", "--quiet").err == ""
 
 

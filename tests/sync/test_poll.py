@@ -330,14 +330,15 @@ def test_one_bad_record_among_good_ones_is_named_and_the_good_ones_kept(tmp_path
 
 
 def test_a_record_without_a_status_module_is_skipped_and_keeps_its_place(tmp_path: Path) -> None:
-    """A torso without a status module is named and skipped; the study stays a member, and its next whole record is compared as usual."""
+    """A torso without a status module is skipped, asked for once more, and no hindrance then; the next whole record is compared as usual."""
     torso = edited(TWO)
     del torso["protocolSection"]["statusModule"]
     world = World(tmp_path, publish([ONE, TWO], [torso], [status(TWO, "COMPLETED", DAYS[2])]))
     world.poll()
     outcome = world.next()
     assert outcome.skipped == ("NCT00000002: the record has no status module",)
-    assert (outcome.poll.ended, outcome.poll.unchanged, world.log()) == (Ended.COMPLETE, 1, [])
+    assert (outcome.poll.ended, outcome.poll.unchanged, world.log()) == (Ended.PARTIAL, 1, [])
+    assert [world.poll().poll.ended for _ in range(2)] == [Ended.COMPLETE, Ended.NOTHING_NEW]
     world.next()
     assert [row.path for row in world.log()] == ["status.overallStatus", "status.lastUpdatePostDate"]
 

@@ -113,6 +113,17 @@ class PollWriter(Pages):
         )
         return CompletePoll(poll(row[:-1]), row[-1]) if row else None
 
+    def skipped_before(self, watch: str | None, query: str) -> int:
+        """Return how many records the last poll of a watch (``None``: of no watch) skipped that walked this query, 0 where none did."""
+        return int(
+            self._db.value(
+                "SELECT skipped FROM polls WHERE watch IS ? AND \"query\" = ? AND origin = 'poll' "
+                "AND ended IN ('complete', 'partial') ORDER BY id DESC LIMIT 1",
+                (watch, query),
+            )
+            or 0
+        )
+
     def last_shown(self, nct_id: str, before_load: str) -> str | None:
         """Return the last load before ``before_load`` of which we know that the study's latest content still held, or ``None``."""
         return self._coverage.last_shown(nct_id, before_load)

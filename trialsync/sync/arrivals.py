@@ -43,7 +43,8 @@ class Tally:
     """What a poll or an import has done so far.
 
     ``skipped`` holds a sentence for each record that was left out, ``notes`` what else is worth saying; ``never`` are the numbers asked for
-    that the registry does not know; ``joined`` and ``left`` those whose entering or leaving the watch is news.
+    that the registry does not know; ``joined`` and ``left`` those whose entering or leaving the watch is news. ``seen`` are the studies
+    that the load shows which will be concluded from, ``counted`` all that arrived, also of a load that a newer one has overtaken.
     """
 
     studies: int = 0
@@ -54,6 +55,7 @@ class Tally:
     skipped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    counted: set[str] = field(default_factory=set)
     never: set[str] = field(default_factory=set)
     joined: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -65,13 +67,15 @@ class Joining:
     """The watch that a page's studies belong to: a study that is not among ``members`` joins it.
 
     ``announced`` is true once the watch's first walk of this query was complete: then joining is news. ``previous_load`` is the load of the
-    watch's last complete poll, an ISO day.
+    watch's last complete poll, ``not_before`` the one that last showed who was in what is walked now, which for a part of a large watch is
+    older; both ISO days.
     """
 
     watch: str
     members: set[str]
     announced: bool
     previous_load: str | None
+    not_before: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +117,10 @@ class Receiver:
                 except RecordError as error:
                     self._skip(arrival, error, nct_id)
                     continue
-                if nct_id not in self.tally.seen:
+                if nct_id not in self.tally.counted:
                     self.tally.studies += 1
                 self.tally.seen.add(nct_id)
+                self.tally.counted.add(nct_id)
                 if self.joining is not None and nct_id not in self.joining.members:
                     self._join(nct_id, arrival, before, version, self.joining)
 
@@ -144,7 +149,7 @@ class Receiver:
         return self._next(nct_id, arrival, digest, print_now, before)
 
     def _still_there(self, nct_id: str, arrival: Arrival, before: Known) -> None:
-        if nct_id not in self.tally.seen:
+        if nct_id not in self.tally.counted:
             self.tally.unchanged += 1
         if not _is_there(before) and _is_later(arrival, before):
             self._presence(nct_id, arrival, before, Presence.LISTED)
@@ -248,7 +253,7 @@ class Receiver:
                 row,
                 nct_id=nct_id,
                 date=date,
-                not_before=previous,
+                not_before=version.not_before if version and before else joining.not_before,
                 load=arrival.load,
                 posted=record.posted(study),
                 seen=self.seen,

@@ -8,22 +8,26 @@ does not move that date, so everything is swept in turn, in slices by the day of
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from trialsync.errors import DataChanged
+from trialsync.errors import DataChanged, UsageError
 from trialsync.model import Slice, Watch
 from trialsync.registry.query import area_range, narrowed
 from trialsync.registry.walk import Walk
 from trialsync.study import record
-from trialsync.sync.presence import Unseen
+from trialsync.sync.presence import MASS_FROM, Unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trialsync.registry.client import Registry
     from trialsync.sync.arrivals import Receiver
+
+_FRIDAY: Final = 4
+_MONDAY: Final = 7
 
 SLICE_STUDIES: Final = 5000
 """A slice holds about so many studies at most: a few pages, so that a load that arrives under way costs little."""
@@ -36,9 +40,9 @@ def plan(first_posted: Sequence[str], sweep_days: int) -> list[Slice]:
     """Return slices by the day of first posting, of about equal numbers of studies, that together take in every study.
 
     ``first_posted`` are the members' days, ISO, in any order; those without one are in the last slice. There is at least a slice a day of
-    the sweep.
+    the sweep. What is no day is left aside: it only serves to find where to cut.
     """
-    days = sorted(first_posted)
+    days = sorted(filter(_is_date, first_posted))
     wanted = max(sweep_days, ceil(len(days) / SLICE_STUDIES))
     starts = sorted({days[len(days) * place // wanted] for place in range(1, wanted)}) if days else []
     edges: list[str | None] = [None, *starts, None]
@@ -49,14 +53,25 @@ def plan(first_posted: Sequence[str], sweep_days: int) -> list[Slice]:
 def due(slices: Sequence[Slice], load: str, since: str, sweep_days: int) -> list[Slice]:
     """Return the slices to sweep with a load, those first that waited longest: a share for the days since the load before.
 
-    ``load`` and ``since`` are ISO days of the registry's, so that no clock matters; a slice that waited ``sweep_days`` is due in any case.
+    ``load`` and ``since`` are ISO days of the registry's, so that no clock matters. A slice is due in any case if with the next weekday it
+    would have waited for more than ``sweep_days``: there is no load before that.
     """
     today = date.fromisoformat(load)
     elapsed = max(1, (today - date.fromisoformat(since)).days)
     waiting = sorted(slices, key=lambda each: (each.swept or "", each.place))
     share = ceil(len(slices) * elapsed / sweep_days)
-    late = sum(each.swept is None or (today - date.fromisoformat(each.swept)).days >= sweep_days for each in waiting)
+    following = today + timedelta(days=max(1, _MONDAY - today.weekday() if today.weekday() >= _FRIDAY else 1))
+    late = sum(each.swept is None or (following - date.fromisoformat(each.swept)).days > sweep_days for each in waiting)
     return waiting[: max(share, late)]
+
+
+def can_be_narrowed(watch: Watch) -> bool:
+    """Return whether a watch can be walked in parts: NCT numbers, and a query as long as an address can be, cannot."""
+    try:
+        narrowed(watch, area_range(_FIRST_POSTED, "2000-01-01", "2000-01-01"))
+    except UsageError:
+        return False
+    return True
 
 
 def walk_moved(
@@ -67,7 +82,7 @@ def walk_moved(
     load: str,
     since: str,
     sweep_days: int,
-    take: Callable[[Walk], None],
+    take: Callable[[Walk, Receiver], None],
 ) -> Unseen:
     """Record what moved since the load ``since``, and this load's share of the sweep; return what should have been seen and was not.
 
@@ -78,23 +93,25 @@ def walk_moved(
     assert joining is not None  # noqa: S101 - only a followed watch is large
     unseen = Unseen()
 
-    def within(walk: Walk) -> Walk:
+    def within(walk: Walk, not_before: str | None) -> Walk:
         """Take a walk, which may begin again with a load that arrives under way; conclusions need all of them in one load."""
-        take(walk)
+        take(walk, replace(receiver, joining=replace(joining, not_before=not_before)))
         if walk.load != load:
             raise DataChanged(f"load {walk.load} arrived while load {load} was walked", hint="what was seen is kept; ask again later")
         return walk
 
     posted_since = area_range(_POSTED, since, None)
-    within(Walk(registry, narrowed(watch, posted_since), load=load))
+    within(Walk(registry, narrowed(watch, posted_since), load=load), since)
     if not watch.everything:
         everywhere = Walk(registry, Watch("moved", query={"filter.advanced": (posted_since,)}), load=load, fields=("NCTId", _POSTED))
-        moved = _numbers(everywhere, load)
+        moved = _numbers(everywhere, load, tally.skipped)
         unseen.missing |= moved & joining.members
         unseen.former |= moved & writer.left(watch.name)
     for part in due(writer.slices(watch.name), load, since, sweep_days):
-        within(Walk(registry, narrowed(watch, _essie(part)), load=load))
+        walk = within(Walk(registry, narrowed(watch, _essie(part)), load=load), part.swept)
         members, former = writer.members_in(watch.name, part)
+        if not walk.distinct and len(members) >= MASS_FROM:
+            unseen.emptied += len(members)
         unseen.missing |= members
         unseen.former |= former
         unseen.swept.append(part)
@@ -111,12 +128,22 @@ def _essie(part: Slice) -> str:
     return area_range(_FIRST_POSTED, part.first, part.last)
 
 
-def _numbers(walk: Walk, load: str) -> set[str]:
-    """Return the numbers of the studies that a walk shows, all of one load."""
-    found = {number for page in walk.pages() for fetched in page.studies if (number := record.nct_id(fetched.study))}
+def _numbers(walk: Walk, load: str, skipped: list[str]) -> set[str]:
+    """Return the numbers of the studies that a walk shows, all of one load; what shows none is added to ``skipped``."""
+    found: set[str] = set()
+    for page in walk.pages():
+        found.update(number for fetched in page.studies if (number := record.nct_id(fetched.study)))
+        skipped.extend(sentence for sentence in page.bad if sentence not in skipped)
     if walk.load not in {load, None}:
         raise DataChanged(f"load {walk.load} arrived while load {load} was walked", hint="what was seen is kept; ask again later")
     return found
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _day_before(day: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -13,7 +14,7 @@ from trialsync.registry import query
 from trialsync.registry.walk import Walk
 from trialsync.study import record
 from trialsync.sync.arrivals import Arrival, Joining, Receiver, Tally
-from trialsync.sync.moved import plan, walk_moved
+from trialsync.sync.moved import can_be_narrowed, plan, walk_moved
 from trialsync.sync.presence import follow_up, unseen_of
 
 if TYPE_CHECKING:
@@ -81,9 +82,11 @@ def poll(
     """Poll a watch once and return how it ended; a failure of the registry ends the poll, not the caller.
 
     The load that the last complete poll of the same query saw costs one request and changes nothing (``full`` walks all the same). A load
-    older than that one records nothing. ``followed`` is false for studies that are asked for once, outside any watch; ``accept_removals``
-    concludes even where a large share of the watch is missing. ``progress`` is told the studies done and the total, where the registry
-    counts. Raises StoreError only: then nothing of the page under way is kept, and everything before it is.
+    older than that one records nothing. A poll that skips more records than the one before it is partial, so that they are asked for again
+    at once; where they stay unusable they do not keep the watch from being complete. ``followed`` is false for studies that are asked for
+    once, outside any watch; ``accept_removals`` concludes even where a large share of the watch is missing. ``progress`` is told the
+    studies done and the total, where the registry counts. Raises StoreError only: then nothing of the page under way is kept, and
+    everything before it is.
     """
     requests_before = registry.requests
     asked = query.canonical(watch)
@@ -106,9 +109,10 @@ def poll(
         if version is None or (before is not None and same_query and not full and _is_same_load(row, before)):
             ended = Ended.NOTHING_NEW
         elif before is not None and _went_back(row, before):
-            raise _backwards(row, before)
+            raise _backwards(before.data_timestamp or before.load, row.data_timestamp or row.load)
         else:
-            joining = Joining(watch.name, writer.members(watch.name), same_query, before.load if before else None) if followed else None
+            shown = before.load if before else None
+            joining = Joining(watch.name, writer.members(watch.name), same_query, shown, shown) if followed else None
             receiver = Receiver(writer, Origin.POLL, started, policy.baseline, tally, joining)
             row, concluded = _pass(
                 watch,
@@ -117,7 +121,8 @@ def poll(
                 registry,
                 receiver,
                 policy,
-                progress,
+                partial(_record, progress=progress, oldest=shown),
+                may_skip=writer.skipped_before(name, asked),
                 accept_removals=accept_removals,
             )
             ended = Ended.COMPLETE if concluded else Ended.PARTIAL
@@ -146,9 +151,9 @@ def _went_back(row: Poll, before: Poll) -> bool:
     return row.load is not None and before.load is not None and row.load < before.load
 
 
-def _backwards(row: Poll, before: Poll) -> RegistryError:
+def _backwards(before: str | None, now: str | None) -> RegistryError:
     return RegistryUnavailable(
-        f"the registry went back from its data of {before.data_timestamp or before.load} to {row.data_timestamp or row.load}",
+        f"the registry went back from its data of {before} to {now}",
         hint="nothing was recorded; the next newer load is polled as usual",
     )
 
@@ -160,24 +165,25 @@ def _pass(
     registry: Registry,
     receiver: Receiver,
     policy: Policy,
-    progress: Callable[[int, int | None], None] | None,
+    take: Callable[[Walk, Receiver], None],
     *,
+    may_skip: int,
     accept_removals: bool,
 ) -> tuple[Poll, bool]:
-    """Walk a watch, whole or by what moved since ``before``, and conclude; return the row, and whether it could be concluded."""
+    """Walk a watch, whole or by what moved since ``before``, and conclude; return the row, and whether it could be concluded.
+
+    Where more than ``may_skip`` records were skipped, it could not: they are asked for again.
+    """
     writer, joining = receiver.writer, receiver.joining
-    large = joining is not None and not watch.nct_ids and len(joining.members) > policy.incremental_above
+    large = joining is not None and len(joining.members) > policy.incremental_above and can_be_narrowed(watch)
     slices = writer.slices(watch.name) if large else []
     since = before.load if before is not None and slices and row.load is not None else None
-
-    def take(walk: Walk) -> None:
-        _record(walk, receiver, progress)
 
     if since is not None:
         row, unseen = _moved(watch, row, since, registry, receiver, policy.sweep_days, take)
     else:
         walk = Walk(registry, watch, load=row.load)
-        take(walk)
+        take(walk, receiver)
         row = replace(row, load=walk.load or row.load)
         row = _of_version(row, walk.version, None) if walk.version else row
         unseen = unseen_of(watch, walk, receiver)
@@ -192,17 +198,18 @@ def _pass(
         accept_removals=accept_removals,
         largest_loss=policy.largest_loss,
     )
+    concluded = concluded and len(receiver.tally.skipped) <= may_skip
     if concluded and unseen.swept:
         swept = {part.place for part in unseen.swept}
         writer.save_slices(watch.name, [replace(part, swept=row.load) if part.place in swept else part for part in slices])
-    elif concluded and since is None and joining is not None and len(joining.members) > policy.incremental_above and not watch.nct_ids:
+    elif concluded and since is None and joining is not None and len(joining.members) > policy.incremental_above and can_be_narrowed(watch):
         planned = plan(writer.members_posted(watch.name), policy.sweep_days)
         writer.save_slices(watch.name, [replace(part, swept=row.load) for part in planned])
     return row, concluded
 
 
 def _moved(
-    watch: Watch, row: Poll, since: str, registry: Registry, receiver: Receiver, sweep_days: int, take: Callable[[Walk], None]
+    watch: Watch, row: Poll, since: str, registry: Registry, receiver: Receiver, sweep_days: int, take: Callable[[Walk, Receiver], None]
 ) -> tuple[Poll, Unseen]:
     """Walk what moved, again from the start where a new load arrives under way."""
     for restart in range(RESTARTS + 1):
@@ -214,13 +221,23 @@ def _moved(
         except DataChanged:
             if restart == RESTARTS:
                 raise
+            receiver.tally.seen.clear()
             row = _of_version(row, registry.version(), None)
     raise AssertionError  # the last restart returned or raised
 
 
-def _record(walk: Walk, receiver: Receiver, progress: Callable[[int, int | None], None] | None) -> None:
-    """Take a walk to its end, committing each page."""
+def _record(walk: Walk, receiver: Receiver, *, progress: Callable[[int, int | None], None] | None, oldest: str | None) -> None:
+    """Take a walk to its end, committing each page; raise where it shows a load before ``oldest``.
+
+    What a walk had seen when a new load made it start over says nothing of that load: it is seen again, or was not shown.
+    """
+    restarts = 0
     for page in walk.pages():
+        if page.restarts > restarts:
+            receiver.tally.seen.clear()
+            restarts = page.restarts
+        if oldest is not None and page.load is not None and page.load < oldest:
+            raise _backwards(oldest, page.load)
         receiver.tally.skipped.extend(sentence for sentence in page.bad if sentence not in receiver.tally.skipped)
         if page.load is not None:
             receiver.page(arrivals(page.studies, page.load))

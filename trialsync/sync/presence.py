@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from trialsync.model import Change, Slice, Study
     from trialsync.registry.client import Fetched, Registry
+    from trialsync.store.rows import Known
     from trialsync.sync.arrivals import Receiver
 
 MASS_FROM: Final = 10
@@ -42,7 +43,8 @@ class Unseen:
     """Studies that should have been shown and were not: ``missing`` members of the watch, ``former`` ones that stay followed.
 
     ``never`` are numbers that were asked for and are in no store yet; ``aliases`` maps numbers asked to those they were answered under;
-    ``swept`` are the parts of a large watch that were walked to their end.
+    ``swept`` are the parts of a large watch that were walked to their end, ``emptied`` counts the members of those of MASS_FROM or more in
+    which the registry finds none.
     """
 
     missing: set[str] = field(default_factory=set)
@@ -50,6 +52,7 @@ class Unseen:
     never: set[str] = field(default_factory=set)
     aliases: dict[str, str] = field(default_factory=dict)
     swept: list[Slice] = field(default_factory=list)
+    emptied: int = 0
 
 
 def unseen_of(watch: Watch, walk: Walk, receiver: Receiver) -> Unseen:
@@ -90,9 +93,10 @@ def follow_up(
     former = sorted(unseen.former - unseen.missing - skipped)
     by_query = joining is not None and not watch.nct_ids
     announced = joining is not None and joining.announced
-    if by_query and announced and missing and not tally.seen and len(members) >= MASS_FROM and not accept_removals:
+    emptied = len(members) if missing and not tally.seen else unseen.emptied
+    if by_query and announced and emptied >= MASS_FROM and not accept_removals:
         tally.notes.append(
-            f"{watch.name}: the registry finds none of {_studies(len(members))} any more, which looks like a fault of its own; nothing was "
+            f"{watch.name}: the registry finds none of {_studies(emptied)} any more, which looks like a fault of its own; nothing was "
             "concluded (if they left the watch indeed: trialsync sync --accept-removals)"
         )
         return False
@@ -102,9 +106,10 @@ def follow_up(
     unknown = _say_never_found(unseen, found, receiver)
     listed = {nct_id for nct_id, known in writer.known(found.gone).items() if known.presence not in {Presence.REMOVED, Presence.MERGED}}
     lost = listed.intersection(missing)
-    if len(lost) > largest_loss * len(members) and len(members) >= MASS_FROM and not accept_removals:
+    looked_at = members.intersection(tally.seen.union(missing))
+    if len(lost) > largest_loss * len(looked_at) and len(looked_at) >= MASS_FROM and not accept_removals:
         tally.notes.append(
-            f"{watch.name}: the registry says that {len(lost):,} of {_studies(len(members))} do not exist, which looks like a "
+            f"{watch.name}: the registry says that {len(lost):,} of {_studies(len(looked_at))} do not exist, which looks like a "
             "fault of its own; nothing was concluded (if they are gone indeed: trialsync sync --accept-removals)"
         )
         return False
@@ -195,7 +200,11 @@ def _leave(watch: Watch, nct_id: str, study: Study, receiver: Receiver, load: st
     moved = version.load == load
     by = By.SPONSOR if moved and version.date == version.posted else By.REGISTRY
     change = membership_change(watch.name, Kind.REMOVED, by)
-    _record_whole(change, nct_id, study, receiver, load, date=version.date if moved else load, not_before=joining.previous_load)
+    if moved:
+        _record_whole(change, nct_id, study, receiver, load, date=version.date, not_before=version.not_before)
+    else:
+        shown = receiver.writer.last_shown(nct_id, load) or joining.previous_load
+        _record_whole(change, nct_id, study, receiver, load, date=load, not_before=shown)
 
 
 def _leave_with_the_registry(watch: Watch, missing: Iterable[str], receiver: Receiver, load: str) -> None:
@@ -211,7 +220,7 @@ def merged(nct_id: str, survivor: str, receiver: Receiver, load: str) -> None:
     if known is None or (known.presence is Presence.MERGED and known.merged_into == survivor):
         return
     change = presence_change(known.presence, Presence.MERGED)
-    _record_whole(change, nct_id, receiver.writer.study(nct_id), receiver, load, date=load, not_before=known.version.load)
+    _gone(change, nct_id, known, receiver, load)
     receiver.writer.set_presence(nct_id, Presence.MERGED, survivor)
     receiver.writer.set_missing_since(nct_id, load)
     receiver.tally.notes.append(f"{nct_id} was merged into {survivor}")
@@ -223,7 +232,7 @@ def removed(nct_id: str, receiver: Receiver, load: str) -> None:
     if known is None or known.presence in {Presence.REMOVED, Presence.MERGED}:
         return
     change = presence_change(known.presence, Presence.REMOVED)
-    _record_whole(change, nct_id, receiver.writer.study(nct_id), receiver, load, date=load, not_before=known.version.load)
+    _gone(change, nct_id, known, receiver, load)
     receiver.writer.set_presence(nct_id, Presence.REMOVED)
     receiver.writer.set_missing_since(nct_id, load)
     receiver.tally.notes.append(f"{nct_id} was removed from the registry")
@@ -242,13 +251,17 @@ def _missing(nct_id: str, receiver: Receiver, load: str) -> None:
     receiver.tally.notes.append(f"{nct_id} is not found any more; it counts as removed when the next load says so too")
 
 
+def _gone(change: Change, nct_id: str, known: Known, receiver: Receiver, load: str) -> None:
+    shown = receiver.writer.last_shown(nct_id, load) or known.version.load
+    _record_whole(change, nct_id, receiver.writer.study(nct_id), receiver, load, date=load, not_before=shown)
+
+
 def _record_whole(change: Change, nct_id: str, study: Study, receiver: Receiver, load: str, *, date: str, not_before: str | None) -> None:
-    shown = receiver.writer.last_shown(nct_id, date)
     receiver.writer.add_whole(
         change,
         nct_id=nct_id,
         date=date,
-        not_before=shown or not_before,
+        not_before=not_before,
         load=load,
         posted=record.posted(study),
         seen=receiver.seen,
