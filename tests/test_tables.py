@@ -278,3 +278,10 @@ def test_every_noun_has_its_sheet() -> None:
         {"field": "status.overallStatus", "value": "COMPLETED"},
         {"field": "results.hasResults", "value": False},
     ]
+
+
+@pytest.mark.parametrize("hidden", ["\ufeff", "\u202a", "\u2066", "\u061c", "\u200b"])
+def test_a_formula_behind_what_is_not_shown_is_no_formula(hidden: str) -> None:
+    """A character that is dropped or invisible does not hide a formula's sign from the guard."""
+    cell = csv_cell(f'{hidden}=HYPERLINK("http://example.org")')
+    assert cell.startswith("'")

@@ -148,11 +148,12 @@ def test_real_records_can_be_read() -> None:
 
 
 def test_check_gives_the_number_in_its_one_spelling() -> None:
-    """A record's number is returned as ``NCT`` and eight digits."""
+    """A record's number is ``NCT`` and eight digits; one in another spelling is not the registry's, and would be a second study's."""
     assert record.check(full()) == "NCT00000105"
     study = minimal()
     put(study, ("protocolSection", "identificationModule", "nctId"), " nct00000105 ")
-    assert record.check(study) == "NCT00000105"
+    with pytest.raises(RecordError, match="which the registry spells NCT00000105"):
+        record.check(study)
 
 
 @pytest.mark.parametrize(

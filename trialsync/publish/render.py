@@ -44,7 +44,8 @@ MARKDOWN_CELL: Final = 160
 
 # Lossless in JSON, and safe on a terminal: what would steer it, or turn text round, is written as an escape.
 _STEERING: Final = re.compile("[\x7f-\x9f\u061c\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
-_FORMULA: Final = re.compile(r"[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  spreadsheets take the full-width signs too
+# Spreadsheets take the full-width signs too, and some pass over white space and what has no width.
+_FORMULA: Final = re.compile(r"[\t\r\n]|[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*[=+\-@＝＋－＠]")  # noqa: RUF001
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 
 
@@ -86,7 +87,8 @@ def csv_cell(value: Json) -> str:
         case int() | float():
             return str(value)
         case str():
-            return f"'{visible(value)}" if _FORMULA.match(value) and not _NUMBER.fullmatch(value) else visible(value)
+            shown = visible(value)
+            return f"'{shown}" if (_FORMULA.match(shown) or _FORMULA.match(value)) and not _NUMBER.fullmatch(shown) else shown
         case _:
             return json_text(value)
 

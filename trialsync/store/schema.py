@@ -229,7 +229,8 @@ _FIRST_STORE: Final = (
     SELECT
         c.id AS id,
         s.nct_id || '@' || coalesce(c.date, v.date) || CASE WHEN o.change_id IS NULL AND v.ordinal > 1 THEN '.' || v.ordinal ELSE '' END
-            || '#' || f.name || coalesce('.' || c.item, '') || coalesce('.' || c.attribute, '') AS ref,
+            || '#' || f.name || coalesce('.' || replace(replace(c.item, '%', '%25'), '.', '%2E'), '') || coalesce('.' || c.attribute, '')
+            AS ref,
         s.nct_id AS nct_id,
         s.title AS title,
         s.sponsor AS sponsor,

@@ -163,11 +163,9 @@ class StudyWriter(Pages):
                 f"INSERT INTO studies ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", tuple(columns.values())
             )
         else:
-            self._db.execute(
-                "DELETE FROM study_countries WHERE nct_id = ? AND country IN "
-                "(SELECT j.value FROM studies s, json_each(s.countries) j WHERE s.nct_id = ?)",
-                (version.nct_id, version.nct_id),
-            )
+            listed = self._db.value("SELECT countries FROM studies WHERE nct_id = ?", (version.nct_id,))
+            left = ((country, version.nct_id) for country in orjson.loads(listed))
+            self._db.many("DELETE FROM study_countries WHERE country = ? AND nct_id = ?", left)
             changed = ", ".join(f"{name} = ?" for name in columns if name != "nct_id")
             self._db.execute(f"UPDATE studies SET {changed} WHERE nct_id = ?", tuple(columns.values()))
         countries = ((country, version.nct_id) for country in record.countries(study))

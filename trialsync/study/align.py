@@ -29,6 +29,9 @@ _ALL_PAIRS_UP_TO: Final = 10_000
 _COMMON: Final = 50
 """A value that more members than this have on one side does not make two of them worth comparing there."""
 
+_COMPARED: Final = 2_000
+"""Texts are likened by so many characters from their beginning; whether they are equal is decided by all of them."""
+
 _JUNCTION: Final = "|"
 
 
@@ -62,7 +65,7 @@ def _key_part(member: Mapping[str, Json], part: str) -> str:
     for name in part.split(_JUNCTION) if _JUNCTION in part else (part,):
         value = member.get(name)
         if value is not None:
-            text = " ".join((value if isinstance(value, str) else _words(value)).lower().split())
+            text = " ".join((value if isinstance(value, str) else _words(value)).replace("\0", " ").lower().split())
             if text:
                 return text
     return ""
@@ -211,7 +214,7 @@ def _features(member: Mapping[str, Json], weights: Mapping[str, int]) -> dict[st
     for name in weights:
         value = member.get(name)
         if not is_empty(value):
-            found[name] = (canonical(value), Counter(value.lower().split()) if isinstance(value, str) else None)
+            found[name] = (canonical(value), Counter(value[:_COMPARED].lower().split()) if isinstance(value, str) else None)
     return found
 
 

@@ -57,6 +57,8 @@ def check(study: Json) -> str:
         normal = normal_nct_id(number)
     except BadNctId as error:
         raise RecordError(f"a record's number is {number[:40]!r}, which is not an NCT number") from error
+    if normal != number:
+        raise RecordError(f"a record's number is {number[:40]!r}, which the registry spells {normal}")
     status = at(study, "protocolSection", "statusModule")
     if not isinstance(status, dict) or not status:
         raise RecordError(f"{normal}: the record has no status module")
