@@ -9,7 +9,7 @@ import click
 from trialsync.cli.app import PARTIAL, App, now, say
 from trialsync.cli.outside import open_registry
 from trialsync.cli.progress import progress
-from trialsync.errors import BadNctId, SettingsError, TrialsyncError, UnknownWatch
+from trialsync.errors import BadNctId, SettingsError, TrialsyncError, UnknownWatch, UsageError
 from trialsync.model import Ended, Watch, nct_id
 from trialsync.publish.confirmed import confirmed, counted
 from trialsync.sync.poll import Policy, poll
@@ -55,18 +55,23 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
             if named.was and writer.rename_watch(named.was, named.name):
                 say(f"the watch {named.was} is {named.name} now, and goes on where it was")
         for watch, followed in asked:
-            with progress(watch.name, "studies") as tell:
-                outcome = poll(
-                    watch,
-                    registry=registry,
-                    writer=writer,
-                    now=now,
-                    policy=policy,
-                    full=full,
-                    followed=followed,
-                    accept_removals=accept_removals,
-                    progress=tell,
-                )
+            try:
+                with progress(watch.name, "studies") as tell:
+                    outcome = poll(
+                        watch,
+                        registry=registry,
+                        writer=writer,
+                        now=now,
+                        policy=policy,
+                        full=full,
+                        followed=followed,
+                        accept_removals=accept_removals,
+                        progress=tell,
+                    )
+            except UsageError as error:  # what this watch asks for can't be asked; the others can
+                say(f"{watch.name}: {error}")
+                code = max(code, error.exit_code)
+                continue
             code = max(code, report(watch, outcome, quiet=quiet))
     return code
 

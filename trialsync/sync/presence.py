@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from trialsync.errors import DataChanged, StudyNotFound
+from trialsync.errors import DataChanged, RecordError, StudyNotFound
 from trialsync.model import By, Kind, Presence, Watch
 from trialsync.registry.walk import Walk
 from trialsync.study import record
@@ -36,6 +36,7 @@ class _Found:
     there: dict[str, Fetched] = field(default_factory=dict)
     merged: dict[str, Fetched] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -103,6 +104,7 @@ def follow_up(
     if by_query and not announced and missing:
         tally.notes.append(f"{watch.name}: its query was edited; {_studies(len(missing))} outside the new one left, but stay followed")
     found = _look_up([*missing, *former], registry, load)
+    tally.skipped += found.unusable
     unknown = _say_never_found(unseen, found, receiver)
     listed = {nct_id for nct_id, known in writer.known(found.gone).items() if known.presence not in {Presence.REMOVED, Presence.MERGED}}
     lost = listed.intersection(missing)
@@ -151,15 +153,17 @@ def _look_up(numbers: Iterable[str], registry: Registry, load: str) -> _Found:
             found.gone.append(number)
             continue
         _check_load(record.load(fetched.study), load)
-        if record.nct_id(fetched.study) == number:
-            found.there[number] = fetched
-        else:
-            found.merged[number] = fetched
+        _sort_in(fetched, (number,), found)
     return found
 
 
 def _sort_in(fetched: Fetched, asked: Container[str], found: _Found) -> None:
-    number = record.check(fetched.study)
+    """Put what came under the numbers that it answers; a record that can't be used says nothing of its study but that it is there."""
+    try:
+        number = record.check(fetched.study)
+    except RecordError as error:
+        found.unusable.append(str(error))
+        return
     if number in asked:
         found.there[number] = fetched
     for alias in record.aliases(fetched.study):
