@@ -79,7 +79,9 @@ class Connection:
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, one at a time."""
         with self._faults:
-            yield from self.raw.execute(sql, parameters)
+            # ``yield from`` would close the cursor with the generator, which fails where an error closed the store before.
+            for row in self.raw.execute(sql, parameters):  # noqa: UP028
+                yield row
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or ``None``."""

@@ -12,6 +12,7 @@ from trialsync.store.page import Pages
 from trialsync.store.rows import POLL_COLUMNS, CompletePoll, poll
 from trialsync.store.seal import POLL_COLUMNS as POLL_SEALED
 from trialsync.store.seal import seal
+from trialsync.study.fields import PRESENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -123,6 +124,20 @@ class PollWriter(Pages):
             )
             or 0
         )
+
+    def last_there(self, nct_id: str) -> str | None:
+        """Return the last load of which we know that the registry had the study: it showed the latest content, or that it came back.
+
+        For a study that is gone it is the last one before that. ``None`` for a study that the store does not have.
+        """
+        shown = self.last_shown(nct_id, "9999-12-31")
+        came_back = self._db.value(
+            "SELECT max(o.load) FROM studies s JOIN versions v ON v.nct_id = s.nct_id "
+            "JOIN changes c INDEXED BY changes_by_version ON c.version_id = v.id AND c.baseline = 0 JOIN occasions o ON o.change_id = c.id "
+            "JOIN fields f ON f.id = c.field_id AND f.name = ? WHERE s.nct_id = ? AND s.presence NOT IN ('removed', 'merged')",
+            (PRESENCE, nct_id),
+        )
+        return max((load for load in (shown, came_back) if load is not None), default=None)
 
     def last_shown(self, nct_id: str, before_load: str) -> str | None:
         """Return the last load before ``before_load`` of which we know that the study's latest content still held, or ``None``."""

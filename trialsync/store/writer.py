@@ -20,10 +20,12 @@ from trialsync.store.study_writer import StudyWriter
 from trialsync.store.watch_writer import WatchWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
+
+    from trialsync.model import Poll, Slice
 
 BaselineFields = Literal["core", "all", "none"]
 
@@ -69,6 +71,16 @@ class Writer(StudyWriter, PollWriter, WatchWriter):
                 connection.raw.close()
             lock.release()
             raise
+
+    def end_poll(self, poll: Poll, slices: Sequence[Slice] | None = None) -> None:
+        """Write down how a poll ended; ``slices``, where given, are the parts of its watch from now on, kept with it or not at all.
+
+        A part that counted as swept without the poll that swept it would not be swept again by the next one.
+        """
+        with self._db.atomic():
+            if slices is not None and poll.watch is not None:
+                self.save_slices(poll.watch, slices)
+            super().end_poll(poll)
 
     def close(self) -> None:
         """Give the store back. What stood in no page, or in a page that failed, is not kept."""

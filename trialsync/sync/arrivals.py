@@ -18,7 +18,7 @@ from trialsync.study.leaves import drift
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trialsync.model import Study
+    from trialsync.model import Slice, Study
     from trialsync.store.rows import Known
     from trialsync.store.writer import Writer
     from trialsync.study.diff import BaselineFields
@@ -45,6 +45,7 @@ class Tally:
     ``skipped`` holds a sentence for each record that was left out, ``notes`` what else is worth saying; ``never`` are the numbers asked for
     that the registry does not know; ``joined`` and ``left`` those whose entering or leaving the watch is news. ``seen`` are the studies
     that the load shows which will be concluded from, ``counted`` all that arrived, also of a load that a newer one has overtaken.
+    ``slices``, where there are any, are the parts of a large watch once the poll has ended.
     """
 
     studies: int = 0
@@ -60,6 +61,7 @@ class Tally:
     joined: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     drifted: set[str] = field(default_factory=set)
+    slices: list[Slice] | None = None
 
 
 @dataclass(frozen=True, slots=True)

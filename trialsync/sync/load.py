@@ -165,7 +165,7 @@ def _take(part: Iterable[Found], taken: _Taken, receiver: Receiver, label: str |
 
 def _gone(line: Unlisted, survivor: str | None, receiver: Receiver) -> None:
     """Record, inside a page, that a load lists a study no more; ``survivor`` is the study that took its number as an alias."""
-    shown = receiver.writer.last_shown(line.nct_id, "9999-12-31")
+    shown = receiver.writer.last_there(line.nct_id)
     if shown is not None and shown >= line.load:
         receiver.tally.skipped.append(
             f"{line.source}: {line.nct_id}: gone on load {line.load}, which is older than what the store has of {shown}"

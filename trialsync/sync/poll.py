@@ -201,10 +201,10 @@ def _pass(
     concluded = concluded and len(receiver.tally.skipped) <= may_skip
     if concluded and unseen.swept:
         swept = {part.place for part in unseen.swept}
-        writer.save_slices(watch.name, [replace(part, swept=row.load) if part.place in swept else part for part in slices])
+        receiver.tally.slices = [replace(part, swept=row.load) if part.place in swept else part for part in slices]
     elif concluded and since is None and joining is not None and len(joining.members) > policy.incremental_above and can_be_narrowed(watch):
         planned = plan(writer.members_posted(watch.name), policy.sweep_days)
-        writer.save_slices(watch.name, [replace(part, swept=row.load) for part in planned])
+        receiver.tally.slices = [replace(part, swept=row.load) for part in planned]
     return row, concluded
 
 
@@ -284,7 +284,7 @@ def finish(
     covered = tally.seen if ended is not Ended.COMPLETE or row.watch is None or not row.whole else tally.seen - writer.members(row.watch)
     if covered:
         writer.cover(row.id, covered)
-    writer.end_poll(row)
+    writer.end_poll(row, tally.slices)
     log.info(
         "poll.ended" if row.origin is Origin.POLL else "import.ended",
         poll=row.id,
