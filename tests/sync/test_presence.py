@@ -141,15 +141,18 @@ def test_a_newcomer_to_two_watches_is_new_to_the_registry_once(tmp_path: Path) -
     assert sorted(row[1] for row in whole(world)) == ["registry.presence", "watch.ataxia", "watch.everything"]
 
 
-def test_a_study_asked_once_before_joins_without_being_new(tmp_path: Path) -> None:
-    """A study that the store had before it matched is no news to the registry, even where its first posting was recent."""
+def test_a_study_asked_once_before_is_as_new_as_without_that(tmp_path: Path) -> None:
+    """A newly posted study is news where the store has it already, so that the log does not depend on the order of watches."""
     new = invent(3, posted=DAYS[1], first_posted=DAYS[1])
     world = World(tmp_path, publish([ONE], [new]))
     world.poll()
     world.advance()
     world.poll(Watch(N3, nct_ids=(N3,)), followed=False)
     world.poll()
-    assert whole(world) == [(N3, "watch.ataxia", "added", DAYS[1], None, True)]
+    assert whole(world) == [
+        (N3, "watch.ataxia", "added", DAYS[1], None, True),
+        (N3, "registry.presence", "added", DAYS[1], None, "listed"),
+    ]
 
 
 # Edited queries

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from trialsync.errors import StoreDamaged
@@ -24,7 +24,8 @@ class Coverage:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._listed = lru_cache(maxsize=8)(self._read)
+        self._listed = lru_cache(maxsize=8)(partial(self._read, "covered"))
+        self._missed = lru_cache(maxsize=8)(partial(self._read, "unshown"))
 
     def last_shown(self, nct_id: str, before_load: str) -> str | None:
         """Return the last load before ``before_load`` of which we know that the study's latest content still held, or ``None``.
@@ -37,8 +38,17 @@ class Coverage:
         )
         if shown is None:
             return None
-        confirmed: str | None = self._connection.value(f"SELECT max(p.load) {_MEMBER_AT} AND p.load < ?", (nct_id, before_load))
+        confirmed: str | None = self._connection.value(
+            f"SELECT max(p.load) {_MEMBER_AT} AND p.unshown IS NULL AND p.load < ?", (nct_id, before_load)
+        )
         shown = max(shown, confirmed or shown)
+        for poll_id, load in self._connection.rows(
+            f"SELECT p.id, p.load {_MEMBER_AT} AND p.unshown IS NOT NULL AND p.load > ? AND p.load < ? ORDER BY p.load DESC",
+            (nct_id, shown, before_load),
+        ):
+            if nct_id not in self._missed(poll_id):
+                shown = str(load)
+                break
         for poll_id, load in self._connection.rows(
             "SELECT id, load FROM polls WHERE covered IS NOT NULL AND load > ? AND load < ? ORDER BY load DESC", (shown, before_load)
         ):
@@ -48,7 +58,17 @@ class Coverage:
 
     def last_seen(self, nct_id: str) -> str | None:
         """Return the instant of the last complete poll or import that covered the study (UTC, ending in ``Z``), or ``None``."""
-        seen: str | None = self._connection.value(f"SELECT max(coalesce(p.finished, p.started)) {_MEMBER_AT}", (nct_id,))
+        seen: str | None = self._connection.value(
+            f"SELECT max(coalesce(p.finished, p.started)) {_MEMBER_AT} AND p.unshown IS NULL", (nct_id,)
+        )
+        for poll_id, instant in self._connection.rows(
+            f"SELECT p.id, coalesce(p.finished, p.started) {_MEMBER_AT} AND p.unshown IS NOT NULL "
+            "AND coalesce(p.finished, p.started) > ? ORDER BY 2 DESC",
+            (nct_id, seen or ""),
+        ):
+            if nct_id not in self._missed(poll_id):
+                seen = str(instant)
+                break
         for poll_id, instant in self._connection.rows(
             "SELECT id, coalesce(finished, started) FROM polls WHERE covered IS NOT NULL AND (ended = 'complete' OR origin = 'import') "
             "AND coalesce(finished, started) > ? ORDER BY 2 DESC",
@@ -58,8 +78,8 @@ class Coverage:
                 return str(instant)
         return seen
 
-    def _read(self, poll_id: int) -> frozenset[str]:
-        blob = self._connection.value("SELECT covered FROM polls WHERE id = ?", (poll_id,))
+    def _read(self, column: str, poll_id: int) -> frozenset[str]:
+        blob = self._connection.value(f"SELECT {column} FROM polls WHERE id = ?", (poll_id,))  # noqa: S608 - one of two columns of ours
         try:
             return codec.unpack_ids(blob)
         except codec.BadBlob as error:
@@ -68,3 +88,4 @@ class Coverage:
     def forget(self) -> None:
         """Forget the lists read so far, since one of them was written."""
         self._listed.cache_clear()
+        self._missed.cache_clear()

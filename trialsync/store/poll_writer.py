@@ -95,6 +95,12 @@ class PollWriter(Pages):
         kept = self._page_covered if self._in_page else self._covered
         kept.setdefault(poll_id, set()).update(nct_ids)
 
+    def unshown(self, poll_id: int, nct_ids: Iterable[str]) -> None:
+        """Note, before a poll of a whole watch ends complete, which members it did not show: it confirms nothing of them."""
+        numbers = set(nct_ids)
+        if numbers:
+            self._db.execute("UPDATE polls SET unshown = ? WHERE id = ?", (codec.pack_ids(numbers), poll_id))
+
     def _write_covered(self, poll_id: int, nct_ids: set[str]) -> None:
         earlier = self._db.value("SELECT covered FROM polls WHERE id = ?", (poll_id,))
         if earlier is not None:

@@ -179,6 +179,7 @@ _FIRST_STORE: Final = (
         etag TEXT,
         never INTEGER NOT NULL DEFAULT 0,
         covered BLOB,
+        unshown BLOB,
         seal INTEGER
     ) STRICT
     """,

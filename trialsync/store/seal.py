@@ -22,7 +22,7 @@ VERSION_COLUMNS: Final = (
 OCCASION_COLUMNS: Final = "not_before, load, posted, seen, origin"
 POLL_COLUMNS: Final = (
     'watch, origin, load, data_timestamp, "query", started, finished, ended, studies, new, updated, unchanged, skipped, changes, requests, '
-    "message, whole, etag, never, hex(covered)"
+    "message, whole, etag, never, hex(covered), hex(unshown)"
 )
 CHANGE_COLUMNS: Final = 'c.id, f.name, c.item, c.attribute, c.baseline, c.date, c.kind, c.tier, c."by", c.before, c.after'
 """What a row of the log says, of ``changes c`` and ``fields f``."""

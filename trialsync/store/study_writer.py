@@ -17,7 +17,7 @@ from trialsync.store.rows import VERSION_COLUMNS, Known, headline_columns, sound
 from trialsync.store.seal import OCCASION_COLUMNS, seal
 from trialsync.store.seal import VERSION_COLUMNS as VERSION_SEALED
 from trialsync.study import record
-from trialsync.study.fields import WATCH_PREFIX
+from trialsync.study.fields import PRESENCE, WATCH_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -273,6 +273,17 @@ class StudyWriter(Pages):
     def set_presence(self, nct_id: str, presence: Presence, merged_into: str | None = None) -> None:
         """Write what the registry says of the study as a whole; ``merged_into`` is the number that took its place."""
         self._db.execute("UPDATE studies SET presence = ?, merged_into = ? WHERE nct_id = ?", (presence.value, merged_into, nct_id))
+
+    def is_announced(self, nct_id: str) -> bool:
+        """Return whether the log has a row that says that the study was first posted."""
+        return (
+            self._db.value(
+                "SELECT 1 FROM changes c JOIN versions v ON v.id = c.version_id JOIN fields f ON f.id = c.field_id "
+                "WHERE v.nct_id = ? AND f.name = ? AND c.baseline = 0 AND c.kind = 'added'",
+                (nct_id, PRESENCE),
+            )
+            is not None
+        )
 
     def set_missing_since(self, nct_id: str, load: str | None) -> None:
         """Write the load (an ISO day) on which the registry first said that it does not know the study, ``None`` once it does again."""

@@ -136,6 +136,8 @@ class Receiver:
         """Record a study where it differs from what the store holds; return its new version, if it has one."""
         if before is not None and before.missing_since is not None and _is_there(before) and arrival.load >= before.missing_since:
             self.writer.set_missing_since(nct_id, None)
+        if not is_day(arrival.load):
+            raise RecordError(f"{nct_id}: neither the registry nor the record says of which load it is")
         digest = bytes_digest(arrival.raw)
         if before is not None and digest is not None and digest == before.bytes_digest:
             self._still_there(nct_id, arrival, before)
@@ -185,8 +187,10 @@ class Receiver:
             raise RecordError(f"{nct_id}: the record is of load {arrival.load}, older than what the store has of {shown}")
         not_before = self.writer.last_shown(nct_id, arrival.load) or before.version.load
         study = arrival.study
-        was_withheld, is_withheld = before.presence is Presence.WITHHELD, record.is_withheld(study)
-        old = self.writer.study(nct_id) if not was_withheld or is_withheld else self._last_open(nct_id, before)
+        old = self.writer.study(nct_id)
+        was_withheld, is_withheld = record.is_withheld(old), record.is_withheld(study)
+        if was_withheld and not is_withheld:
+            old = self._last_open(nct_id, before)
         changes = [] if is_withheld and not was_withheld else diff(old, study)
         posted = record.posted(study)
         version = Version(
@@ -220,7 +224,9 @@ class Receiver:
 
     def _presence(self, nct_id: str, arrival: Arrival, before: Known, now: Presence, version: Version | None = None) -> None:
         change = presence_change(before.presence, now)
-        not_before = version.not_before if version else self.writer.last_shown(nct_id, arrival.load)
+        # What was not there was last known to be so when it was last looked for; what was there, when it was last shown.
+        was_there = version.not_before if version else self.writer.last_shown(nct_id, arrival.load)
+        not_before = was_there if _is_there(before) else before.missing_since
         self.writer.add_whole(
             change,
             nct_id=nct_id,
@@ -244,7 +250,8 @@ class Receiver:
         self.tally.joined.append(nct_id)
         study, previous = arrival.study, joining.previous_load
         first_posted = record.first_posted(study)
-        newly = first_posted if before is None and is_day(first_posted) and previous is not None and previous < first_posted else None
+        is_new = is_day(first_posted) and previous is not None and previous < first_posted and not self.writer.is_announced(nct_id)
+        newly = first_posted if is_new else None
         date = newly or (version.date if version and before else arrival.load)
         moved = version is not None and before is not None and record.posted(study) != before.version.posted
         rows = [membership_change(joining.watch, Kind.ADDED, By.SPONSOR if moved else By.REGISTRY)]

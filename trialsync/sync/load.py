@@ -75,10 +75,11 @@ def load(
     what the store has is skipped and named. Raises FileError where a file can't be read on, after the outcome of what could be read;
     StoreError.
     """
-    covered: set[str] = set()
-    for dated, part in groupby(found, key=_DatedLoad()):
+    history = _History()
+    for (file, dated), part in groupby(found, key=_Place()):
+        history.begin(file)
         with _few_collections():
-            outcome = _part(part, dated, covered, writer=writer, now=now, baseline=baseline, label=label)
+            outcome = _part(part, dated, history, writer=writer, now=now, baseline=baseline, label=label)
         yield outcome
         if outcome.error is not None:
             raise outcome.error
@@ -95,22 +96,40 @@ def _few_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-class _DatedLoad:
-    """The load of a dated line, ``None`` for everything else; a record that can't be used belongs to what stood before it."""
+class _Place:
+    """The file that a record lies in and the load of its dated line, ``None`` for everything else.
+
+    A record that can't be used belongs to what stood before it.
+    """
 
     def __init__(self) -> None:
-        self._last: str | None = None
+        self._last: tuple[str | None, str | None] = (None, None)
 
-    def __call__(self, found: Found) -> str | None:
+    def __call__(self, found: Found) -> tuple[str | None, str | None]:
         if not isinstance(found, BadRecord):
-            self._last = found.load
+            # Records without a dated line need no file: nothing is concluded from where they lie.
+            self._last = (found.source.partition(", line ")[0] if found.load else None, found.load)
         return self._last
+
+
+@dataclass(slots=True)
+class _History:
+    """What the dated lines of one file said so far: the studies that stand until a line says otherwise, and who took whose number."""
+
+    file: str | None = None
+    standing: set[str] = field(default_factory=set)
+    survivors: dict[str, str] = field(default_factory=dict)
+
+    def begin(self, file: str | None) -> None:
+        """Forget what another file said: it may cover other loads and other studies."""
+        if file != self.file:
+            self.file, self.standing, self.survivors = file, set(), {}
 
 
 def _part(
     part: Iterable[Found],
     dated: str | None,
-    covered: set[str],
+    history: _History,
     *,
     writer: Writer,
     now: Callable[[], datetime],
@@ -128,15 +147,19 @@ def _part(
     except FileError as failure:
         error = failure
     receiver.page(taken.batch.in_order())
+    history.survivors.update(taken.survivors)
     if dated is not None and taken.unlisted and error is None:
         with writer.page():
             for gone in taken.unlisted:
-                _gone(gone, taken.survivors.get(gone.nct_id), receiver)
+                _gone(gone, history.survivors.get(gone.nct_id), receiver)
     stands_for = dated or max(taken.latest.values(), default=None)
     if dated is not None:
-        covered |= tally.seen
-        covered -= {gone.nct_id for gone in taken.unlisted}
-        tally.seen |= covered if error is None else set()
+        history.standing |= tally.seen
+        history.standing -= {gone.nct_id for gone in taken.unlisted}
+        if tally.skipped or error is not None:
+            # The record that can't be used may be a change of any of them, in this load or the next.
+            history.standing.clear()
+        tally.seen |= history.standing
     else:
         tally.seen &= {nct_id for nct_id, load_of in taken.latest.items() if load_of == stands_for}
     row = Poll(poll_id, None, Origin.IMPORT, stands_for, None, started, None, None)

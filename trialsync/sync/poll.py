@@ -284,6 +284,8 @@ def finish(
     covered = tally.seen if ended is not Ended.COMPLETE or row.watch is None or not row.whole else tally.seen - writer.members(row.watch)
     if covered:
         writer.cover(row.id, covered)
+    if ended is Ended.COMPLETE and row.watch is not None and row.whole:
+        writer.unshown(row.id, writer.members(row.watch) - tally.seen)
     writer.end_poll(row, tally.slices)
     log.info(
         "poll.ended" if row.origin is Origin.POLL else "import.ended",

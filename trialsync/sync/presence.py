@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trialsync.model import Change, Slice, Study
     from trialsync.registry.client import Fetched, Registry
     from trialsync.store.rows import Known
-    from trialsync.sync.arrivals import Receiver
+    from trialsync.sync.arrivals import Joining, Receiver
 
 MASS_FROM: Final = 10
 """Watches smaller than this are below any share."""
@@ -61,13 +61,27 @@ def unseen_of(watch: Watch, walk: Walk, receiver: Receiver) -> Unseen:
     writer, tally, joining = receiver.writer, receiver.tally, receiver.joining
     known = set(writer.known(walk.missing))
     members = joining.members if joining else known
-    left = writer.left(watch.name) if joining else set()
+    left = writer.left(watch.name) if joining and not watch.nct_ids else set()
+    if joining and watch.nct_ids:
+        members = _without_dropped(watch, walk, receiver, joining)
     return Unseen(
         missing=members - tally.seen - set(walk.aliases.values()),
         former=left - tally.seen - members,
         never=set(walk.missing) - known,
         aliases=walk.aliases,
     )
+
+
+def _without_dropped(watch: Watch, walk: Walk, receiver: Receiver, joining: Joining) -> set[str]:
+    """Take out of a watch by numbers the studies that its list does not name any more, without a row; return those that stay."""
+    dropped = joining.members - set(watch.nct_ids) - set(walk.aliases.values())
+    if dropped:
+        receiver.writer.leave(watch.name, dropped, walk.load or "")
+        joining.members.difference_update(dropped)
+        receiver.tally.notes.append(
+            f"{watch.name}: {_studies(len(dropped))} that its list does not name any more left it; what was seen stays"
+        )
+    return joining.members
 
 
 def follow_up(
@@ -201,7 +215,7 @@ def _leave(watch: Watch, nct_id: str, study: Study, receiver: Receiver, load: st
         return
     receiver.tally.left.append(nct_id)
     version = receiver.writer.known([nct_id])[nct_id].version
-    moved = version.load == load
+    moved = version.number > 1 and version.load == load and version.date > (joining.previous_load or "")
     by = By.SPONSOR if moved and version.date == version.posted else By.REGISTRY
     change = membership_change(watch.name, Kind.REMOVED, by)
     if moved:
@@ -221,7 +235,10 @@ def _leave_with_the_registry(watch: Watch, missing: Iterable[str], receiver: Rec
 def merged(nct_id: str, survivor: str, receiver: Receiver, load: str) -> None:
     """Record, inside a page, that a study's number became an alias of another, where that is news to the store."""
     known = receiver.writer.known([nct_id]).get(nct_id)
-    if known is None or (known.presence is Presence.MERGED and known.merged_into == survivor):
+    if known is None:
+        return
+    if known.presence is Presence.MERGED:
+        receiver.writer.set_presence(nct_id, Presence.MERGED, survivor)
         return
     change = presence_change(known.presence, Presence.MERGED)
     _gone(change, nct_id, known, receiver, load)
