@@ -15,7 +15,7 @@ from following import DAYS, edited, invent, number_of, publish, status
 from terminal import SCRIPT, Terminal
 
 from trialsync.registry.sandbox import packaged_loads
-from trialsync.study.fields import FIELDS
+from trialsync.study.fields import ABOUT_THE_WHOLE, FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,7 +184,7 @@ def test_the_lists_print_what_the_store_knows(cli: Terminal) -> None:
     ]
     assert [row["watch"] for row in cli.ok("polls", "--watch", "mine").rows] == ["mine"]
     assert len(cli.ok("polls", "--limit", "1").rows) == 1
-    assert [row["name"] for row in cli.ok("fields").rows] == [field.name for field in FIELDS]
+    assert [row["name"] for row in cli.ok("fields").rows] == [field.name for field in (*FIELDS, *ABOUT_THE_WHOLE)]
     for command in ("watches", "polls", "fields"):
         for form, words in (("table", "─"), ("csv", ","), ("md", "| --- |"), ("json", "[\n")):
             assert words in cli.ok(command, "--format", form).out
@@ -306,6 +306,6 @@ def test_the_command_is_installed(cli: Terminal) -> None:
     }
     assert len(versions) == 1
     shown = cli.ok("--help").out
-    for command in ("init", "sync", "import", "changes", "log", "show", "watches", "fields", "polls", "check", "demo", "sandbox"):
+    for command in ("init", "sync", "import", "changes", "log", "show", "watches", "fields", "polls", "check", "verify", "backup", "restore", "demo", "sandbox"):
         assert re.search(rf"(?m)^  {command} +\S", shown), command
         assert cli.ok(command, "--help").out.startswith(f"Usage: trialsync {command}")

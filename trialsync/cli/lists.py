@@ -11,6 +11,7 @@ from trialsync.cli.changes import TERMINAL_LIMIT, format_option
 from trialsync.errors import UnknownWatch
 from trialsync.model import Watch
 from trialsync.publish.sheets import FIELDS, POLLS, WATCHES, field_json, poll_json, watch_json
+from trialsync.study.fields import ABOUT_THE_WHOLE
 from trialsync.study.fields import FIELDS as VOCABULARY
 
 
@@ -46,9 +47,12 @@ def watches(app: App, *, form: str | None) -> None:
 @format_option
 @click.pass_obj
 def fields(app: App, *, form: str | None) -> None:
-    """Print the vocabulary: every field's name, its path in the registry's JSON, the key of its items, its tier."""
+    """Print the vocabulary: every field's name, its path in the registry's JSON, the key of its items, its tier.
+
+    First the core, in the order of the study page, then the rest in the registry's order, then what is said of a study as a whole.
+    """
     del app
-    put((field_json(each) for each in VOCABULARY), FIELDS, chosen(form))
+    put((field_json(each) for each in (*VOCABULARY, *ABOUT_THE_WHOLE)), FIELDS, chosen(form))
 
 
 @click.command()

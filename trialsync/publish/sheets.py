@@ -70,7 +70,7 @@ def field_json(field: Field) -> dict[str, Json]:
     """Return a field of the vocabulary as a JSON object: name, path, key (``null`` without items), tier, by, core."""
     return {
         "name": field.name,
-        "path": field.path,
+        "path": field.path or None,
         "key": list(field.items.key) if field.items is not None else None,
         "tier": field.tier.value,
         "by": _plain(field.by),
@@ -184,7 +184,7 @@ FIELDS: Final = Sheet(
     ("name", "path", "key", "tier", "by", "core"),
     (
         Column("field", lambda row, room: path_in(row["name"], room), least=20),
-        Column("path", lambda row, room: path_in(row["path"], room), least=20, most=100),
+        Column("path", lambda row, room: path_in(row["path"] or "", room), least=20, most=100),
         Column("key", lambda row, _: " | ".join(row["key"] or ()), least=10, optional=True),
         Column("tier", key("tier")),
         Column("by", key("by"), optional=True),

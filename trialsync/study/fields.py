@@ -462,6 +462,12 @@ PRESENCE: Final = "registry.presence"
 WATCH_PREFIX: Final = "watch."
 """What the name of a watch's membership field begins with."""
 
+ABOUT_THE_WHOLE: Final = (
+    Field(PRESENCE, "", HEADLINE, by=By.REGISTRY),
+    Field(f"{WATCH_PREFIX}<name>", "", HEADLINE),
+)
+"""What the log says of a study as a whole: it stands in no record, so it has no path."""
+
 
 def by_name(name: str) -> Field | None:
     """Return the table's field of that name, or ``None``."""
