@@ -114,9 +114,7 @@ def check_same(whole: Followed, moved: Followed, lateness: int) -> None:
     assert Counter(map(key, one)) == Counter(map(key, other))
     assert sponsors(one) == sponsors(other)
     assert latest(whole.world) == latest(moved.world)
-    late = {key(row): row for row in other}
-    for row in one:
-        found = late[key(row)]
+    for row, found in zip(sorted(one, key=key), sorted(other, key=key), strict=True):
         days = (date.fromisoformat(found.date) - date.fromisoformat(row.date)).days
         assert found.by == row.by
         assert 0 <= days <= lateness, (row, found)

@@ -330,7 +330,7 @@ def test_one_bad_record_among_good_ones_is_named_and_the_good_ones_kept(tmp_path
 
 
 def test_a_record_without_a_status_module_is_skipped_and_keeps_its_place(tmp_path: Path) -> None:
-    """A torso without a status module is skipped, asked for once more, and no hindrance then; the next whole record is compared as usual."""
+    """A torso without a status module is skipped, asked for once more, and then no hindrance; its next record is compared as usual."""
     torso = edited(TWO)
     del torso["protocolSection"]["statusModule"]
     world = World(tmp_path, publish([ONE, TWO], [torso], [status(TWO, "COMPLETED", DAYS[2])]))
