@@ -121,7 +121,7 @@ def poll(
                 registry,
                 receiver,
                 policy,
-                partial(_record, progress=progress, oldest=shown),
+                partial(_record, progress=progress, oldest=max(filter(None, (shown, row.load)), default=None)),
                 may_skip=writer.skipped_before(name, asked),
                 accept_removals=accept_removals,
             )
@@ -222,7 +222,10 @@ def _moved(
             if restart == RESTARTS:
                 raise
             receiver.tally.seen.clear()
-            row = _of_version(row, registry.version(), None)
+            newer = _of_version(row, registry.version(), None)
+            if _went_back(newer, row):
+                raise _backwards(row.data_timestamp or row.load, newer.data_timestamp or newer.load) from None
+            row = newer
     raise AssertionError  # the last restart returned or raised
 
 
