@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 import pytest
-from following import ATAXIA, DAYS, Clock, World, columns, edited, invent, number_of, publish, status
+from following import ATAXIA, DAYS, Clock, World, columns, edited, invent, number_of, publish, site, status
 from structlog.testing import capture_logs
 
 from trialsync.model import Ended, Watch
@@ -138,18 +138,18 @@ class Cell:
     walk: str
     fault: str
     place: str
-    ended: Ended
+    ended: Ended | None
     requests: int
     sentence: str
     invented: int
     equal: bool
-    afterwards: tuple[Ended, ...]
+    afterwards: tuple[Ended | None, ...]
 
     def __str__(self) -> str:
         """Return it as a row of the table."""
         equal = "yes" if self.equal and not self.invented else "NO"
         return (
-            f"{self.walk:<6} {self.fault:<30} {self.place:<16} {self.ended.value:<12} {self.requests:>8}  {equal:<5} {self.sentence[:78]}"
+            f"{self.walk:<6} {self.fault:<30} {self.place:<16} {self.ended or '':<12} {self.requests:>8}  {equal:<5} {self.sentence[:78]}"
         )
 
 
@@ -300,6 +300,72 @@ def expected(cell: Cell, *, lasting: bool) -> set[Ended]:
     if not lasting:
         return {Ended.COMPLETE}
     return {Ended.COMPLETE, *cut_off} if cell.fault in ON_SOME_ANSWERS else cut_off
+
+
+# Loads that bring what nobody announced
+
+
+def test_an_unknown_field_is_kept_and_said_once(tmp_path: Path) -> None:
+    """A leaf that the vocabulary lacks is recorded under its own name, with its later changes; that it is there is said once."""
+    strange = edited(small(1), designModule__novelty={"grade": "A"})
+    later = edited(strange, DAYS[2], designModule__novelty={"grade": "B"})
+    world = World(tmp_path, publish([small(1), small(2)], [strange], [later, edited(small(2), designModule__novelty={"grade": "A"})]))
+    world.poll()
+    notes = [world.next().notes, world.next().notes]
+    assert [len([note for note in each if "does not know" in note]) for each in notes] == [1, 0]
+    assert "protocolSection.designModule.novelty.grade" in notes[0][0]
+    rows = [(row.load, row.nct_id, row.before, row.after) for row in world.log() if row.path == "design.noveltyGrade"]
+    assert sorted(rows) == [
+        (DAYS[1], "NCT00000001", None, "A"),
+        (DAYS[2], "NCT00000001", "A", "B"),
+        (DAYS[2], "NCT00000002", None, "A"),
+    ]
+
+
+def test_a_new_value_of_a_known_field_is_a_change_like_any_other(tmp_path: Path) -> None:
+    """A status that the registry invents is recorded and followed, word for word."""
+    world = World(tmp_path, publish([small(1)], [status(small(1), "PAUSED", DAYS[1])], [status(small(1), "RECRUITING", DAYS[2])]))
+    world.poll()
+    assert [world.next().poll.ended, world.next().poll.ended] == [Ended.COMPLETE] * 2
+    rows = [(row.before, row.after) for row in world.log() if row.path == "status.overallStatus"]
+    assert rows == [("RECRUITING", "PAUSED"), ("PAUSED", "RECRUITING")]
+
+
+@pytest.mark.parametrize("rest", [0, 11, 12, 40])
+def test_a_field_that_vanishes_everywhere_is_one_notice(tmp_path: Path, rest: int) -> None:
+    """Where more than half of those that had a field lose it by the registry, that is said once; every row is recorded."""
+    before = [edited(small(number), descriptionModule={"briefSummary": "S"}) for number in range(1, 13 + rest)]
+    without = [small(number) for number in range(100, 130)]
+    world = World(tmp_path, publish([*before, *without], [small(number) for number in range(1, 13)], []))
+    world.poll()
+    outcome = world.next()
+    notices = [note for note in outcome.notes if "took fields away" in note]
+    assert len(notices) == (1 if rest < 12 else 0)
+    assert all("description.briefSummary" in note and "12 in load" in note for note in notices)
+    assert len([row for row in world.log() if row.path == "description.briefSummary"]) == 12
+    assert world.next().notes == ()
+
+
+def test_an_attribute_that_vanishes_everywhere_is_one_notice(tmp_path: Path) -> None:
+    """So it is with an attribute of every item of a list, however many rows it gives."""
+    sites = [
+        [site(f"Clinic {letter}", "Lyon", "France", **({"zip": "69000"} if zipped else {})) for letter in "ABC"] for zipped in (True, False)
+    ]
+    with_zip, without = ([edited(small(number), contactsLocationsModule={"locations": each}) for number in range(1, 16)] for each in sites)
+    world = World(tmp_path, publish(with_zip, without))
+    world.poll()
+    outcome = world.next()
+    assert [note for note in outcome.notes if "took fields away" in note and "15 in load" in note and ": locations.zip;" in note]
+    assert outcome.poll.changes == 45
+
+
+def test_what_sponsors_take_away_has_not_vanished(tmp_path: Path) -> None:
+    """Removals that came with sponsors' own updates are no notice, however many."""
+    before = [edited(small(number), descriptionModule={"briefSummary": "S"}) for number in range(1, 16)]
+    world = World(tmp_path, publish(before, [edited(small(number), DAYS[1]) for number in range(1, 16)]))
+    world.poll()
+    outcome = world.next()
+    assert (outcome.poll.changes, [note for note in outcome.notes if "took" in note]) == (30, [])
 
 
 def main() -> None:

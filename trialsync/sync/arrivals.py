@@ -14,6 +14,7 @@ from trialsync.study.diff import baseline, diff
 from trialsync.study.fields import PRESENCE, WATCH_PREFIX
 from trialsync.study.fingerprint import bytes_digest, fingerprint
 from trialsync.study.leaves import drift
+from trialsync.sync.losses import Losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,8 +45,9 @@ class Tally:
 
     ``skipped`` holds a sentence for each record that was left out, ``notes`` what else is worth saying; ``never`` are the numbers asked for
     that the registry does not know; ``joined`` and ``left`` those whose entering or leaving the watch is news. ``seen`` are the studies
-    that the load shows which will be concluded from, ``counted`` all that arrived, also of a load that a newer one has overtaken.
-    ``slices``, where there are any, are the parts of a large watch once the poll has ended.
+    that the load shows which will be concluded from, ``counted`` all that arrived, also of a load that a newer one has overtaken;
+    ``drifted`` are the paths that the vocabulary does not know. ``slices``, where there are any, are the parts of a large watch once the
+    poll has ended.
     """
 
     studies: int = 0
@@ -61,6 +63,7 @@ class Tally:
     joined: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     drifted: set[str] = field(default_factory=set)
+    losses: Losses = field(default_factory=Losses)
     slices: list[Slice] | None = None
 
 
@@ -177,7 +180,7 @@ class Receiver:
         self.writer.add_version(version, study, digest, rows, baseline=True)
         if record.is_withheld(study):
             self.writer.set_presence(nct_id, Presence.WITHHELD)
-        self._note_drift(study)
+        self.tally.drifted.update(drift(study))
         self.tally.new += 1
         return version
 
@@ -208,10 +211,11 @@ class Receiver:
         self.writer.add_version(version, study, digest, changes, baseline=False)
         self.tally.updated += 1
         self.tally.changes += len(changes)
+        self.tally.losses.note(nct_id, changes, study)
         now_present = Presence.WITHHELD if is_withheld else Presence.LISTED
         if before.presence is not now_present and (_is_there(before) or _is_later(arrival, before)):
             self._presence(nct_id, arrival, before, now_present, version)
-        self._note_drift(study)
+        self.tally.drifted.update(drift(study))
         return version
 
     def _last_open(self, nct_id: str, before: Known) -> Study:
@@ -269,12 +273,6 @@ class Receiver:
                 origin=self.origin,
             )
         self.tally.changes += len(rows)
-
-    def _note_drift(self, study: Study) -> None:
-        for path in drift(study):
-            if path not in self.tally.drifted:
-                self.tally.drifted.add(path)
-                log.info("vocabulary.drift", path=path)
 
 
 def presence_change(before: Presence | None, after: Presence) -> Change:

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 _NAMED: Final = 5
-"""At most so many studies are named in a sentence."""
+"""At most so many studies, or fields, are named in a sentence."""
 
 RESTARTS: Final = 2
 """How often a pass over what moved begins again because a new load arrived under way; a whole walk has restarts of its own."""
@@ -304,12 +304,37 @@ def finish(
         changes=row.changes,
         requests=row.requests,
     )
-    notes = (*_membership("joined the watch", tally.joined), *_membership("left the watch, and stay followed", tally.left), *tally.notes)
+    notes = (
+        *_membership("joined the watch", tally.joined),
+        *_membership("left the watch, and stay followed", tally.left),
+        *tally.notes,
+        *_of_fields(tally, writer, row.load),
+    )
     return Outcome(row, tuple(tally.skipped), notes, previous_load, error)
+
+
+def _of_fields(tally: Tally, writer: Writer, load: str | None) -> Iterator[str]:
+    """Yield, once for each field, what the registry added to its records or took from them without a word."""
+    unknown = [path for path in sorted(tally.drifted) if writer.first_time(f"unknown {path}")]
+    if unknown:
+        log.info("vocabulary.drift", paths=unknown)
+        yield f"the registry has fields that trialsync does not know; they are kept, and compared under their own names: {_some(unknown)}"
+    vanished = tally.losses.vanished(tally.seen, writer)
+    lost = {name: count for name, count in vanished.items() if writer.first_time(f"vanished {name}")}
+    if lost:
+        log.warning("vocabulary.vanished", fields=sorted(lost), load=load, studies=max(lost.values()))
+        yield (
+            f"the registry itself took fields away from most studies that had them, {max(lost.values()):,} in load {load}: "
+            f"{_some(sorted(lost))}; the rows are recorded all the same"
+        )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def _membership(what: str, numbers: list[str]) -> Iterator[str]:
     """Yield a sentence on the studies that entered or left a watch, the first few by number."""
     if numbers:
-        more = f" and {len(numbers) - _NAMED:,} more" if len(numbers) > _NAMED else ""
-        yield f"{what}: {', '.join(sorted(numbers)[:_NAMED])}{more}"
+        yield f"{what}: {_some(sorted(numbers))}"
