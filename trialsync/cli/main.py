@@ -12,7 +12,7 @@ import click
 
 from trialsync import __version__
 from trialsync.cli.app import App, say
-from trialsync.errors import TrialsyncError
+from trialsync.errors import StoreError, TrialsyncError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,10 +60,25 @@ class _Commands(click.Group):
         except BrokenPipeError as error:
             # click would end with 1, and without a word.
             raise _EnoughError from error
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+            # A broken file gives values that nobody wrote. What it does not explain is a bug, and stays as it is.
+            damage = _damage(ctx)
+            if damage is None:
+                raise
+            raise damage from error
 
 
 class _EnoughError(Exception):
     """The reader of the pipe has had enough (head, less)."""
+
+
+def _damage(ctx: click.Context) -> StoreError | None:
+    from trialsync.store.verify import damage  # noqa: PLC0415 - loaded only where something went wrong
+
+    try:
+        return damage(ctx.obj.store) if isinstance(ctx.obj, App) else None
+    except TrialsyncError:
+        return None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trialsync.model import Ended
 from trialsync.store import codec
 from trialsync.store.coverage import Coverage
 from trialsync.store.page import Pages
 from trialsync.store.rows import POLL_COLUMNS, CompletePoll, poll
-from trialsync.store.seal import POLL_COLUMNS as POLL_SEALED
-from trialsync.store.seal import seal
+from trialsync.store.seal import seal_poll
 from trialsync.study.fields import PRESENCE
 
 if TYPE_CHECKING:
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
     from trialsync.model import Origin, Poll
     from trialsync.store.connection import Connection
+
+
+def end_forgotten_polls(connection: Connection) -> None:
+    """Call the polls failed that never ended, inside a transaction: who holds the store for writing knows that nobody is at them."""
+    for (number,) in list(connection.rows("SELECT id FROM polls WHERE ended IS NULL")):
+        connection.execute(
+            "UPDATE polls SET ended = ?, message = 'the process ended before the poll did' WHERE id = ?", (Ended.FAILED.value, number)
+        )
+        seal_poll(connection, number)
 
 
 class PollWriter(Pages):
@@ -46,10 +55,13 @@ class PollWriter(Pages):
         self, *, watch: str | None, origin: Origin, load: str | None, data_timestamp: str | None, query: str | None, started: str
     ) -> int:
         """Write down that a poll began; return its id. One that never ends is called failed by the next writer."""
-        return self._db.execute(
-            'INSERT INTO polls (watch, origin, load, data_timestamp, "query", started) VALUES (?, ?, ?, ?, ?, ?)',
-            (watch, origin.value, load, data_timestamp, query, started),
-        )
+        with self._db.atomic():
+            number = self._db.execute(
+                'INSERT INTO polls (watch, origin, load, data_timestamp, "query", started) VALUES (?, ?, ?, ?, ?, ?)',
+                (watch, origin.value, load, data_timestamp, query, started),
+            )
+            seal_poll(self._db, number)
+        return number
 
     def end_poll(self, poll: Poll) -> None:
         """Write down how a poll ended, its counts, and what it covered."""
@@ -83,8 +95,7 @@ class PollWriter(Pages):
             covered = self._covered.get(poll.id, set()) | self._page_covered.get(poll.id, set())
             if covered:
                 self._write_covered(poll.id, covered)
-            columns = self._db.row(f"SELECT {POLL_SEALED} FROM polls WHERE id = ?", (poll.id,))
-            self._db.execute("UPDATE polls SET seal = ? WHERE id = ?", (seal(columns or ()), poll.id))
+            seal_poll(self._db, poll.id)
         self._covered.pop(poll.id, None)
 
     def cover(self, poll_id: int, nct_ids: Iterable[str]) -> None:
@@ -99,7 +110,9 @@ class PollWriter(Pages):
         """Note, before a poll of a whole watch ends complete, which members it did not show: it confirms nothing of them."""
         numbers = set(nct_ids)
         if numbers:
-            self._db.execute("UPDATE polls SET unshown = ? WHERE id = ?", (codec.pack_ids(numbers), poll_id))
+            with self._db.atomic():
+                self._db.execute("UPDATE polls SET unshown = ? WHERE id = ?", (codec.pack_ids(numbers), poll_id))
+                seal_poll(self._db, poll_id)
 
     def _write_covered(self, poll_id: int, nct_ids: set[str]) -> None:
         earlier = self._db.value("SELECT covered FROM polls WHERE id = ?", (poll_id,))

@@ -4,6 +4,9 @@ What a study said is in ``contents``, compressed; everything else is plain SQL. 
 values (those are in the version), no tier and kind where the field's and ``added`` are meant, and are in no secondary index. The view
 ``change_log`` puts everything together under the names that a change has in JSON. Rows about a study as a whole (``registry.presence``,
 ``watch.<name>``) hang on the version that was current, and have their own dates in ``occasions``.
+
+Columns named ``seal`` hold a second copy, or a digest, of what nothing else in the store repeats: SQLite checks the shape of its file, not
+its values.
 """
 
 from __future__ import annotations
@@ -61,7 +64,8 @@ _FIRST_STORE: Final = (
         merged_into TEXT,
         missing_since TEXT,
         version INTEGER NOT NULL,
-        bytes_digest BLOB
+        bytes_digest BLOB,
+        seal TEXT GENERATED ALWAYS AS (presence || coalesce(merged_into, '') || coalesce(missing_since, '')) STORED
     ) STRICT
     """,
     "CREATE TABLE study_countries (country TEXT NOT NULL, nct_id TEXT NOT NULL, PRIMARY KEY (country, nct_id)) STRICT, WITHOUT ROWID",
@@ -144,7 +148,8 @@ _FIRST_STORE: Final = (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
         "query" TEXT NOT NULL,
-        since TEXT NOT NULL
+        since TEXT NOT NULL,
+        seal TEXT GENERATED ALWAYS AS (name || "query" || since) STORED
     ) STRICT
     """,
     """
@@ -153,6 +158,10 @@ _FIRST_STORE: Final = (
         nct_id TEXT NOT NULL REFERENCES studies (nct_id) DEFERRABLE INITIALLY DEFERRED,
         joined_load TEXT NOT NULL,
         left_load TEXT,
+        seal INTEGER GENERATED ALWAYS AS (
+            watch_id * 1000000007 + CAST(substr(nct_id, 4) AS INTEGER) * 10007 + CAST(replace(joined_load, '-', '') AS INTEGER) * 101
+            + CAST(replace(coalesce(left_load, ''), '-', '') AS INTEGER)
+        ) STORED,
         PRIMARY KEY (watch_id, nct_id, joined_load)
     ) STRICT, WITHOUT ROWID
     """,
@@ -193,10 +202,17 @@ _FIRST_STORE: Final = (
         last TEXT,
         undated INTEGER NOT NULL,
         swept TEXT,
+        seal TEXT GENERATED ALWAYS AS (coalesce(first, '') || ' ' || coalesce(last, '') || ' ' || coalesce(swept, '') || undated) STORED,
         PRIMARY KEY (watch_id, place)
     ) STRICT, WITHOUT ROWID
     """,
-    "CREATE TABLE said (what TEXT PRIMARY KEY, since TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    """
+    CREATE TABLE said (
+        what TEXT PRIMARY KEY,
+        since TEXT NOT NULL,
+        seal TEXT GENERATED ALWAYS AS (what || since) STORED
+    ) STRICT, WITHOUT ROWID
+    """,
     """
     CREATE TABLE holder (
         one INTEGER PRIMARY KEY CHECK (one = 1),

@@ -14,6 +14,8 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trialsync.store.connection import Connection
+
 _SEAL_BYTES: Final = 8
 
 VERSION_COLUMNS: Final = (
@@ -26,6 +28,15 @@ POLL_COLUMNS: Final = (
 )
 CHANGE_COLUMNS: Final = 'c.id, f.name, c.item, c.attribute, c.baseline, c.date, c.kind, c.tier, c."by", c.before, c.after'
 """What a row of the log says, of ``changes c`` and ``fields f``."""
+
+STORED: Final = {"studies": "nct_id", "watches": "name", "watch_studies": "nct_id", "slices": "place", "said": "what"}
+"""The tables whose seals SQLite keeps itself, columns that are made of the others and stored; each with the column to name a row by."""
+
+
+def seal_poll(connection: Connection, number: int) -> None:
+    """Seal a poll's row anew, as it stands."""
+    columns = connection.row(f"SELECT {POLL_COLUMNS} FROM polls WHERE id = ?", (number,))  # noqa: S608 - constants
+    connection.execute("UPDATE polls SET seal = ? WHERE id = ?", (seal(columns or ()), number))
 
 
 def seal(*rows: Sequence[Any]) -> int:

@@ -4,27 +4,30 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from trialsync.errors import RecordError, StoreDamaged
+from trialsync.errors import RecordError, StoreDamaged, StoreError
 from trialsync.store import codec, schema
-from trialsync.store.connection import Connection, Faults, check_version, connect
+from trialsync.store.connection import RESTORE_HINT, Connection, Faults, check_version, connect
 from trialsync.store.replay import replay_problems
 from trialsync.store.rows import headline_columns
-from trialsync.store.seal import CHANGE_COLUMNS, OCCASION_COLUMNS, POLL_COLUMNS, VERSION_COLUMNS, seal
+from trialsync.store.seal import CHANGE_COLUMNS, OCCASION_COLUMNS, POLL_COLUMNS, STORED, VERSION_COLUMNS, seal
 from trialsync.store.study_writer import words
 from trialsync.study import record
 from trialsync.study.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from trialsync.model import Study
 
 _MOST_PROBLEMS: Final = 100
+_HEADER: Final = struct.Struct(">18xBB12xII")
 
 
 def verify(path: Path) -> list[str]:
@@ -35,6 +38,30 @@ def verify(path: Path) -> list[str]:
     that the rows of the log hold together. Raises StoreMissing,
     StoreForeign and StoreTooNew; damage is returned, not raised.
     """
+    return _found(path, _problems, _MOST_PROBLEMS)
+
+
+def damage(path: Path) -> StoreDamaged | None:
+    """Return the damage that explains why a value in a store can't be, or ``None`` where the file and its seals are as they were written.
+
+    This is for who met such a value, and looks at less than ``verify``.
+    """
+    try:
+        found = _found(path, _altered, 1)
+    except StoreError:
+        return None
+    return StoreDamaged(f"{path} is damaged: {found[0]}", hint=RESTORE_HINT) if found else None
+
+
+def _altered(connection: Connection) -> Iterator[str]:
+    found = connection.value("PRAGMA quick_check(1)")
+    if found != "ok":
+        yield f"the file: {found}"
+    yield from _seal_problems(connection)
+
+
+def _found(path: Path, look: Callable[[Connection], Iterator[str]], most: int) -> list[str]:
+    """Return what a way of looking finds wrong with a store; past ``most`` problems it stops."""
     problems: list[str] = []
     try:
         connection = connect(path, writable=False)
@@ -44,13 +71,16 @@ def verify(path: Path) -> list[str]:
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("BEGIN")
         check_version(connection, schema.SCHEMA)
-        for problem in _problems(connection):
+        for problem in look(connection):
             problems.append(problem)
-            if len(problems) >= _MOST_PROBLEMS:
+            if len(problems) >= most:
                 problems.append("and more")
                 break
-    except (StoreDamaged, ValueError, LookupError) as error:
-        problems.append(error.message if isinstance(error, StoreDamaged) else f"a value is not what any trialsync writes: {error}")
+    except StoreDamaged as error:
+        problems.append(error.message)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        # SQLite's types are as good as its file: a broken one gives numbers where texts were, or nothing.
+        problems.append(f"a value is not what any trialsync writes: {error}")
     finally:
         connection.raw.close()
     return problems
@@ -60,15 +90,31 @@ def _problems(connection: Connection) -> Iterator[str]:
     for (text,) in connection.rows(f"PRAGMA integrity_check({_MOST_PROBLEMS})"):
         if text != "ok":
             yield f"the file: {text}"
+    yield from _header_problems(connection.path)
     for table, row, parent, _ in connection.rows("PRAGMA foreign_key_check"):
         yield f"row {row} of {table} hangs on nothing in {parent}"
     yield from _missing_parts(connection)
+    yield from _unreadable_texts(connection)
     for nct_id, latest in connection.rows("SELECT nct_id, version FROM studies ORDER BY nct_id"):
         wrong = list(_study_problems(connection, nct_id, latest))
         yield from wrong or replay_problems(connection, nct_id)
     yield from _log_problems(connection)
     yield from _seal_problems(connection)
     yield from _search_problems(connection)
+
+
+def _header_problems(path: Path) -> Iterator[str]:
+    """Yield what in the file's first bytes would stop a writer, and only a writer: SQLite's integrity check reads past it.
+
+    The places are those of https://www.sqlite.org/fileformat2.html#the_database_header.
+    """
+    with path.open("rb") as file:
+        header = file.read(_HEADER.size)
+    write_version, read_version, first_free, free = _HEADER.unpack(header)
+    if not {write_version, read_version} <= {1, 2}:
+        yield f"the file: its header says that it is of versions {write_version} and {read_version}, which there are not"
+    if bool(first_free) != bool(free):
+        yield f"the file: its header counts {free} free pages and the first of them is {first_free}"
 
 
 def _missing_parts(connection: Connection) -> Iterator[str]:
@@ -82,6 +128,16 @@ def _missing_parts(connection: Connection) -> Iterator[str]:
             yield f"{name} is missing from the schema"
         elif stands[name] != sql:
             yield f"{name} is not what the schema says"
+
+
+def _unreadable_texts(connection: Connection) -> Iterator[str]:
+    """Yield which of the small tables hold texts that are none."""
+    for table in (*STORED, "study_countries", "fields", "change_facts"):
+        try:
+            for _ in connection.rows(f"SELECT * FROM {table}"):
+                pass
+        except StoreDamaged as error:
+            yield f"{table}: {error.message}"
 
 
 def _study_problems(connection: Connection, nct_id: str, latest: int) -> Iterator[str]:
@@ -151,9 +207,15 @@ def _seal_problems(connection: Connection) -> Iterator[str]:
     ):
         if seal(columns, *connection.rows(rows, (change_id, change_id))) != mark:
             yield f"change {change_id} was altered since it was written"
-    for poll_id, mark, *columns in connection.rows(f"SELECT id, seal, {POLL_COLUMNS} FROM polls WHERE seal IS NOT NULL"):
+    for poll_id, mark, *columns in connection.rows(f"SELECT id, seal, {POLL_COLUMNS} FROM polls"):
         if seal(columns) != mark:
             yield f"poll {poll_id} was altered since it was written"
+    made = schema.parts()
+    for table, key in STORED.items():
+        expression = re.search(r"seal \w+ GENERATED ALWAYS AS \((.+)\) STORED", made[table] or "", re.DOTALL)
+        assert expression is not None, table  # noqa: S101 - the schema says so
+        for (name,) in connection.rows(f"SELECT {key} FROM {table} WHERE seal IS NOT ({expression[1]})"):
+            yield f"{name}: a row of {table} was altered since it was written"
 
 
 def _search_problems(connection: Connection) -> Iterator[str]:
@@ -204,5 +266,5 @@ _COUNTED: Final = (
         SELECT count(*) FROM changes INDEXED BY changes_by_id WHERE baseline = 0
         AND (json_valid(coalesce(before, '0')) = 0 OR json_valid(coalesce(after, '0')) = 0)"""),
     ("rows of the log are of an id that was never given out", """
-        SELECT count(*) FROM changes WHERE id > (SELECT seq FROM sqlite_sequence WHERE name = 'changes')"""),
+        SELECT count(*) FROM changes WHERE id > coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)"""),
 )  # fmt: skip

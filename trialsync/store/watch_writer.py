@@ -9,6 +9,7 @@ import orjson
 from trialsync.errors import UnknownWatch
 from trialsync.model import Slice, instant
 from trialsync.store.page import Pages
+from trialsync.store.seal import seal_poll
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -77,7 +78,10 @@ class WatchWriter(Pages):
             return False
         with self._db.atomic():
             self._db.execute("UPDATE watches SET name = ? WHERE name = ?", (name, was))
-            self._db.execute("UPDATE polls SET watch = ?, seal = NULL WHERE watch = ?", (name, was))
+            polls = [number for (number,) in self._db.rows("SELECT id FROM polls WHERE watch = ?", (was,))]
+            for number in polls:
+                self._db.execute("UPDATE polls SET watch = ? WHERE id = ?", (name, number))
+                seal_poll(self._db, number)
         return True
 
     def slices(self, name: str) -> list[Slice]:

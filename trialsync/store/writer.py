@@ -11,11 +11,11 @@ import socket
 from typing import TYPE_CHECKING, Literal, Self
 
 from trialsync.errors import StoreUnwritable
-from trialsync.model import Ended, instant
+from trialsync.model import instant
 from trialsync.store import schema
 from trialsync.store.connection import Connection, check_file, connect
 from trialsync.store.lock import Lock
-from trialsync.store.poll_writer import PollWriter
+from trialsync.store.poll_writer import PollWriter, end_forgotten_polls
 from trialsync.store.study_writer import StudyWriter
 from trialsync.store.watch_writer import WatchWriter
 
@@ -61,10 +61,7 @@ class Writer(StudyWriter, PollWriter, WatchWriter):
                     "INSERT OR REPLACE INTO holder (one, pid, host, command, since) VALUES (1, ?, ?, ?, ?)",
                     (os.getpid(), socket.gethostname(), command, instant(now())),
                 )
-                connection.execute(
-                    "UPDATE polls SET ended = ?, message = 'the process ended before the poll did' WHERE ended IS NULL",
-                    (Ended.FAILED.value,),
-                )
+                end_forgotten_polls(connection)
             return cls(connection, lock, baseline=baseline, now=now)
         except BaseException:
             if connection is not None:
