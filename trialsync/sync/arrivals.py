@@ -39,6 +39,10 @@ class Arrival:
     source: str = ""
 
 
+class _OlderRecord(RecordError):
+    """A record of a load before the last one that the store has of the study: nothing is wrong with it, and nothing follows from it."""
+
+
 @dataclass(slots=True)
 class Tally:
     """What a poll or an import has done so far.
@@ -47,7 +51,8 @@ class Tally:
     that the registry does not know; ``joined`` and ``left`` those whose entering or leaving the watch is news. ``seen`` are the studies
     that the load shows which will be concluded from, ``counted`` all that arrived, also of a load that a newer one has overtaken;
     ``drifted`` are the paths that the vocabulary does not know. ``slices``, where there are any, are the parts of a large watch once the
-    poll has ended.
+    poll has ended. ``older`` counts those among the skipped that only say what the store knows to be over, as an import that is done again
+    has many.
     """
 
     studies: int = 0
@@ -56,6 +61,7 @@ class Tally:
     unchanged: int = 0
     changes: int = 0
     skipped: list[str] = field(default_factory=list)
+    older: int = 0
     notes: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     counted: set[str] = field(default_factory=set)
@@ -133,6 +139,7 @@ class Receiver:
         named = str(error) if nct_id is None or nct_id in error.message else f"{nct_id}: {error}"
         sentence = f"{arrival.source}: {named}" if arrival.source else named
         self.tally.skipped.append(sentence)
+        self.tally.older += isinstance(error, _OlderRecord)
         log.warning("study.skipped", source=arrival.source, why=error.message)
 
     def _study(self, nct_id: str, arrival: Arrival, before: Known | None) -> Version | None:
@@ -187,7 +194,7 @@ class Receiver:
     def _next(self, nct_id: str, arrival: Arrival, digest: bytes | None, print_now: str, before: Known) -> Version:
         shown = self.writer.last_shown(nct_id, "9999-12-31") or before.version.load
         if arrival.load < shown:
-            raise RecordError(f"{nct_id}: the record is of load {arrival.load}, older than what the store has of {shown}")
+            raise _OlderRecord(f"{nct_id}: the record is of load {arrival.load}, older than what the store has of {shown}")
         not_before = self.writer.last_shown(nct_id, arrival.load) or before.version.load
         study = arrival.study
         old = self.writer.study(nct_id)

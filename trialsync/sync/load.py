@@ -156,7 +156,7 @@ def _part(
     if dated is not None:
         history.standing |= tally.seen
         history.standing -= {gone.nct_id for gone in taken.unlisted}
-        if tally.skipped or error is not None:
+        if len(tally.skipped) > tally.older or error is not None:
             # The record that can't be used may be a change of any of them, in this load or the next.
             history.standing.clear()
         tally.seen |= history.standing
@@ -193,6 +193,7 @@ def _gone(line: Unlisted, survivor: str | None, receiver: Receiver) -> None:
         receiver.tally.skipped.append(
             f"{line.source}: {line.nct_id}: gone on load {line.load}, which is older than what the store has of {shown}"
         )
+        receiver.tally.older += 1
     elif survivor is not None:
         presence.merged(line.nct_id, survivor, receiver, line.load)
     else:
