@@ -61,6 +61,7 @@ def restore(source: Path, target: Path) -> Restored:
         lock.acquire()
         fresh = _free_name(target, "restoring")
         _copy(connection, fresh, journal="WAL")
+        _settle(target)
         kept = _move_aside(target)
         _rename(fresh, target)
     finally:
@@ -88,6 +89,20 @@ def _copy(connection: Connection, target: Path, *, journal: str) -> None:
     finally:
         for leftover in (partial, *(partial.with_name(partial.name + end) for end in _BESIDE)):
             leftover.unlink(missing_ok=True)
+
+
+def _settle(target: Path) -> None:
+    """Bring what a killed writer left in the log beside a store into the store itself, so that moving it aside is moving one file."""
+    if not target.exists():
+        return
+    try:
+        connection = connect(target, writable=True)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.raw.close()
+    except StoreError:
+        pass  # ruins are moved as they are
 
 
 def _move_aside(target: Path) -> Path | None:
