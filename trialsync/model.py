@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from trialsync.errors import BadNctId
 
@@ -19,6 +20,7 @@ Json: TypeAlias = Any
 Study: TypeAlias = dict[str, Any]
 """One record of the registry, in the registry's own JSON."""
 
+_DAY = re.compile(r"[12]\d{3}-\d{2}-\d{2}", re.ASCII)
 _NCT_ID = re.compile(r"NCT(?!0{8})\d{8}", re.IGNORECASE | re.ASCII)
 
 
@@ -211,6 +213,17 @@ def nct_id(text: str) -> str:
     if not _NCT_ID.fullmatch(stripped):
         raise BadNctId(text)
     return stripped.upper()
+
+
+def is_day(value: Json) -> TypeGuard[str]:
+    """Return whether a value is an ISO day that a calendar has, in a year that a load or a study could name (1000 to 2999)."""
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        return False
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
 
 
 def instant(moment: datetime) -> str:

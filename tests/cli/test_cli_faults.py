@@ -137,11 +137,13 @@ def test_there_has_to_be_something_to_follow(cli: Terminal) -> None:
 
 
 def test_a_file_of_numbers_that_is_gone_is_named(cli: Terminal) -> None:
-    """A watch whose file of numbers is not there is an error of the settings, not a watch without studies."""
+    """A watch whose file of numbers is not there is an error that names both, not a watch without studies."""
     cli.settings({"name": "review", "nct_ids_file": "included.csv"})
+    assert "included.csv" in cli("init").err
     ran = cli("sync")
     assert ran.code == 2
     assert "included.csv" in sentence(ran)
+    assert "review" in sentence(ran)
 
 
 # The store

@@ -86,7 +86,7 @@ def test_init_from_a_list_of_numbers(cli: Terminal) -> None:
     cli.serve(LOADS)
     (cli.folder / "included.csv").write_text(f"author,number\nSmith 2019,{N2.lower()}\nJones,see {N1} and NCT00000077\n")
     made = cli.ok("init", "--ids", "included.csv")
-    assert "watch 'included' follows 3 studies by number" in made.err
+    assert "included: 3 studies by number" in made.err
     ran = cli("sync")
     assert ran.code == 3
     assert "2 studies: 2 new" in ran.err
@@ -306,6 +306,22 @@ def test_the_command_is_installed(cli: Terminal) -> None:
     }
     assert len(versions) == 1
     shown = cli.ok("--help").out
-    for command in ("init", "sync", "import", "changes", "log", "show", "watches", "fields", "polls", "check", "verify", "backup", "restore", "demo", "sandbox"):
+    for command in (
+        "init",
+        "sync",
+        "import",
+        "changes",
+        "log",
+        "show",
+        "watches",
+        "fields",
+        "polls",
+        "check",
+        "verify",
+        "backup",
+        "restore",
+        "demo",
+        "sandbox",
+    ):
         assert re.search(rf"(?m)^  {command} +\S", shown), command
         assert cli.ok(command, "--help").out.startswith(f"Usage: trialsync {command}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from following import DAYS, World, as_lines, edited, invent, publish, status, withheld
+import pytest
+from following import DAYS, World, as_lines, columns, edited, invent, publish, status, withheld
 
 from trialsync.model import Watch
 from trialsync.registry import files
 from trialsync.store.verify import verify
+from trialsync.sync.poll import Policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,3 +130,73 @@ def test_a_number_taken_from_the_list_leaves_the_watch(tmp_path: Path) -> None:
     with world.reader() as reader:
         (row,) = reader.watches()
         assert row.members == 1
+
+
+OPEN = Watch("open", query={"query.cond": ("Ataxia",), "filter.overallStatus": ("RECRUITING",)})
+LARGE = Policy(incremental_above=3, sweep_days=7)
+
+
+def test_a_withheld_record_that_is_updated_leaves_a_sound_store(tmp_path: Path) -> None:
+    """The proof of the log knows that withheld versions are compared with each other, and an open one with the last open one."""
+    world = World(tmp_path, publish([ONE], [withheld(ONE, DAYS[1])], [withheld(ONE, DAYS[2])], [edited(ONE, DAYS[3])]))
+    watch = Watch("mine", nct_ids=(N1,))
+    world.poll(watch)
+    for _ in range(3):
+        world.next(watch)
+    assert verify(world.store) == []
+
+
+def test_a_study_of_another_first_day_stays_in_its_large_watch(tmp_path: Path) -> None:
+    """A day of first posting that the registry corrects moves a study to another part of the sweep; it never left the watch."""
+    studies = [invent(number, first_posted=f"2025-{number:02d}-03") for number in range(1, 9)]
+    moved = edited(studies[0], statusModule__studyFirstPostDateStruct={"date": "2025-11-03"})
+    world = World(tmp_path, publish(studies, [moved], *([] for _ in range(len(DAYS) - 2))))
+    quick = Policy(incremental_above=3, sweep_days=3)
+    world.poll(OPEN, policy=quick)
+    for _ in range(len(DAYS) - 1):
+        world.next(OPEN, policy=quick)
+    assert [row.path for row in world.log()] == ["status.studyFirstPostDate"]
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_stale_answer_makes_nobody_leave_a_large_watch(tmp_path: Path, at: int) -> None:
+    """One answer of a server left behind, whichever it is, costs at most a poll: the log is that of an undisturbed one."""
+    studies = [invent(number, first_posted=f"2025-{number:02d}-03") for number in range(1, 13)]
+    news = [
+        edited(studies[6], DAYS[2], designModule__enrollmentInfo__count=7),
+        status(studies[4], "TERMINATED", DAYS[2]),
+        invent(30, posted=DAYS[2], first_posted=DAYS[2]),
+    ]
+    logs = []
+    for name, disturbed in (("calm", False), ("stale", True)):
+        world = World(tmp_path, publish(studies, [], news, [], []), f"{name}.db")
+        world.poll(OPEN, policy=LARGE)
+        world.next(OPEN, policy=LARGE)
+        world.advance()
+        if disturbed:
+            world.sandbox.inject("backwards", at=at, times=1)
+        world.poll(OPEN, policy=LARGE)
+        world.sandbox.clear_faults()
+        world.poll(OPEN, policy=LARGE)
+        for _ in range(2):
+            world.next(OPEN, policy=LARGE)
+        logs.append([(row.nct_id, row.path, row.kind, row.before, row.after) for row in world.log()])
+    assert sorted(logs[0], key=repr) == sorted(logs[1], key=repr)
+
+
+def test_watches_say_the_same_in_any_order(tmp_path: Path) -> None:
+    """Who made a study join, and when, does not depend on which watch was polled first."""
+    found = []
+    for name, order in (("one", (0, 1)), ("other", (1, 0))):
+        watches = (OPEN, Watch("all", everything=True))
+        joining = status(edited(TWO, DAYS[1]), "RECRUITING")
+        world = World(
+            tmp_path, publish([ONE, status(TWO, "SUSPENDED")], [joining, invent(7, posted=DAYS[1], first_posted=DAYS[1])]), f"{name}.db"
+        )
+        for place in order:
+            world.poll(watches[place])
+        world.advance()
+        for place in order:
+            world.poll(watches[place])
+        found.append(columns(world.log(), but=("id", "seen")))
+    assert found[0] == found[1]

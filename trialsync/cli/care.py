@@ -8,6 +8,7 @@ import click
 
 from trialsync.cli.app import App, say
 from trialsync.errors import StoreDamaged
+from trialsync.publish.confirmed import counted
 from trialsync.store import care
 from trialsync.store.verify import verify as find_problems
 
@@ -26,7 +27,7 @@ def verify(app: App) -> int:
             counts = reader.counts()
         say(f"{app.store} is sound: {counts.studies:,} studies, {counts.versions:,} versions, {counts.changes:,} changes")
         return 0
-    say(*problems, f"{app.store} is damaged: {'more than ' if len(problems) > 100 else ''}{len(problems)} problems")  # noqa: PLR2004 - where verify stops
+    say(*problems, f"{app.store} is damaged: {counted(len(problems), 'problem', 'problems')} found")
     say("trialsync restore BACKUP brings a copy back; the damaged store is kept beside it")
     return StoreDamaged.exit_code
 

@@ -101,7 +101,7 @@ def _line(outcomes: Sequence[Outcome]) -> str:
     """Return what one load brought, over all watches."""
     rows = [outcome.poll for outcome in outcomes]
     new, updated, changes = (sum(getattr(row, name) for row in rows) for name in ("new", "updated", "changes"))
-    notes = "".join(f"; {note}" for outcome in outcomes for note in outcome.notes)
+    notes = "".join(f"; {note}" for note in dict.fromkeys(note for outcome in outcomes for note in outcome.notes))
     return f"  {rows[0].load}  {new:>2} new, {updated} changed, {changes:>2} changes recorded{notes}"
 
 

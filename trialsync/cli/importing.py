@@ -46,10 +46,13 @@ def import_(app: App, paths: tuple[str, ...], *, label: str | None) -> int:
     with progress("import", "bytes") as tell:
         found = files.read(paths, stdin=sys.stdin.buffer, progress=tell)
         first = next(found, None)
+        if first is None:
+            say("import: there is no study in it")
+            return PARTIAL
         with app.writer("trialsync import", may_make=True) as writer:
             try:
                 for outcome in load(
-                    chain([first] if first is not None else [], found),
+                    chain([first], found),
                     writer=writer,
                     now=now,
                     baseline=app.settings.store.baseline,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from datetime import date
 from pathlib import Path
@@ -25,7 +26,8 @@ def sandbox(*, port: int, host: str, loads: Path | None, start: str | None, ever
     """Serve a stand-in for the ClinicalTrials.gov API, replaying dated loads.
 
     Without --loads it serves small loads that come with trialsync. Another terminal goes on to the next load by a POST to
-    /sandbox/advance; GET /sandbox tells where it stands.
+    /sandbox/advance; GET /sandbox tells where it stands. A POST of {"fault": "too-many", "at": 2} to /sandbox/faults makes the second
+    request from now on fail so, DELETE takes it back; an unknown fault is answered with the names of those there are.
 
     \b
       trialsync sandbox --port 8378
@@ -44,6 +46,8 @@ def sandbox(*, port: int, host: str, loads: Path | None, start: str | None, ever
         f"  curl -X POST http://{host}:{server.port}/sandbox/advance     goes on to the next load",
         "Ctrl-C ends it.",
     )
+    # A service manager ends it by SIGTERM; a shell's background job has SIGINT ignored.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     done = threading.Event()
     if every:
         threading.Thread(target=_advance, args=(stand_in, every, done), daemon=True).start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,9 @@ import click
 from trialsync import settings
 from trialsync.cli.app import App, invoked_as, say
 from trialsync.cli.outside import open_registry
-from trialsync.errors import FileError, StoreError, UsageError
+from trialsync.errors import FileError, RegistryRefused, SettingsError, StoreError, UsageError
 from trialsync.model import Watch
+from trialsync.publish.confirmed import counted
 from trialsync.registry import address, query
 from trialsync.registry.numbers import mistyped_in, nct_ids_in
 from trialsync.store import schema
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--name", metavar="NAME", help="The watch's name; without it one is made from the search.")
 @click.option("--contact", metavar="ADDRESS", help="Who asks, sent to the registry in the User-Agent.")
 @click.pass_obj
-def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str | None, contact: str | None) -> None:
+def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str | None, contact: str | None) -> int:
     """Write the settings and make the store; where settings stand already, make the store alone.
 
     SEARCH_URL is an address pasted from ClinicalTrials.gov after a search; quote it.
@@ -48,15 +48,16 @@ def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str |
         raise UsageError("an address and --ids together make two watches", hint="give one, and add the other to the settings file")
     watches = _watches(search_url, ids_file, name)
     if place is not None and place.exists():
-        stand = app.watches()
+        _ = app.settings  # settings that can't be read are an error before anything is said of them
         say(f"{_shown(place)} stands")
         _make_store(app)
-        if not watches:
-            _say_what_next(stand, app.config)
-        else:
+        if watches:
             text = settings.starter(watches, database="trialsync.db", contact=None)
             say("it was left as it is; to follow this too, add to it:", "", text[text.index("[[watch]]") :].rstrip())
-        return
+            return 0
+        _, code = _followed(app)
+        _say_what_next(app.config)
+        return code
     if not watches:
         raise UsageError(
             "init needs something to follow", hint="paste a search address of ClinicalTrials.gov in quotes, or give --ids FILE"
@@ -71,13 +72,13 @@ def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str |
         raise FileError(f"{target} can't be written: {error.strerror}") from error
     say(f"wrote {_shown(target)}")
     _make_store(App(target))
-    _say_what_next(watches, place)
+    _followed(App(target))
+    _say_what_next(place)
+    return 0
 
 
-def _say_what_next(watches: Sequence[Watch], config: Path | None) -> None:
-    for watch in watches:
-        say(f"watch {watch.name!r} follows {_what(watch)}")
-    program = invoked_as() + (f" --config {shlex.quote(_shown(config))}" if config else "")
+def _say_what_next(config: Path | None) -> None:
+    program = invoked_as() + (f" --config {_shown(config)}" if config else "")
     say("next:", f"  {program} sync        fetches what is there now, the baseline", f"  {program} changes     what changed since")
 
 
@@ -131,18 +132,46 @@ def check(app: App, *, offline: bool) -> int:
     """Check the settings, the store and whether the registry answers this machine; print each."""
     found = app.settings
     say(f"settings   {found.source or 'none: the defaults'}")
-    watches = app.watches()
-    for watch in watches:
-        query.validate(watch)
+    watches, code = _followed(app)
+    if not found.tables:
+        say("watch      none: a [[watch]] in the settings, or trialsync init where there are no settings yet, makes one")
+    code = max(code, _check_store(app))
+    return code if offline else max(code, _check_registry(app, watches))
+
+
+def _followed(app: App) -> tuple[list[Watch], int]:
+    """Say what each watch of the settings follows, or why it can't; return those that can be followed, and the exit code."""
+    watches, code = [], 0
+    for table in app.settings.tables:
+        try:
+            watch = app.settings.watch(table, nct_ids_in)
+            query.validate(watch)
+        except (SettingsError, FileError, UsageError) as error:
+            say(f"watch      {table.name}: {error}")
+            code = error.exit_code
+            continue
+        watches.append(watch)
         say(f"watch      {watch.name}: {_what(watch)}")
-    if not watches:
-        say("watch      none: trialsync init makes one")
-    code = _check_store(app)
-    if not offline:
-        with open_registry(app.settings) as registry:
-            version = registry.version()
+        if table.nct_ids_file is not None and (words := mistyped_in(table.nct_ids_file)):
+            say(f"           left out, not NCT and eight digits: {', '.join(words)}")
+    return watches, code
+
+
+def _check_registry(app: App, watches: Sequence[Watch]) -> int:
+    """Say whether the registry answers, and for each watch how many studies it finds; one request each."""
+    code = 0
+    with open_registry(app.settings) as registry:
+        version = registry.version()
         label = version.data_timestamp if version else None
-        say(f"registry   {found.registry.api_url} answers: load {label[:10] if label else 'unknown'}")
+        say(f"registry   {app.settings.registry.api_url} answers: load {label[:10] if label else 'unknown'}")
+        for watch in watches:
+            try:
+                totals = [registry.page({**part, "fields": "NCTId"}, size=1).total or 0 for part in query.params(watch)]
+            except RegistryRefused as error:
+                say(f"           {watch.name}: {error}")
+                code = error.exit_code
+                continue
+            say(f"           {watch.name}: {counted(sum(totals), 'study', 'studies')}")
     return code
 
 

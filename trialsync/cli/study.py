@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @format_option
 @click.pass_obj
 def history(app: App, nct_id: str, *, baseline: bool, everything: bool, form: str | None) -> None:
-    """Print one study's versions, the newest first, and what changed in each.
+    """Print one study's versions and what changed in each; for eyes the newest first, in JSON and CSV the oldest.
 
     JSON formats print a version a row, with its changes inside; csv prints the changes.
     """

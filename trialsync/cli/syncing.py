@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trialsync.cli.app import PARTIAL, App, now, say
+from trialsync.cli.app import PARTIAL, App, invoked_as, now, say
 from trialsync.cli.outside import open_registry
 from trialsync.cli.progress import progress
-from trialsync.errors import BadNctId, SettingsError, TrialsyncError, UnknownWatch, UsageError
+from trialsync.errors import BadNctId, FileError, SettingsError, TrialsyncError, UnknownWatch, UsageError
 from trialsync.model import Ended, Watch, nct_id
 from trialsync.publish.confirmed import confirmed, counted
+from trialsync.registry.numbers import mistyped_in, nct_ids_in
 from trialsync.sync.poll import Policy, poll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from trialsync.settings import WatchTable
+    from trialsync.store.writer import Writer
     from trialsync.sync.poll import Outcome
 
 _NAMED = 3
@@ -43,19 +46,20 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
       trialsync sync parkinson            one watch
       trialsync sync NCT07263919          one study, with or without settings
     """
-    table = app.settings.sync
-    policy = Policy(app.settings.store.baseline, table.incremental_above, table.sweep_days, table.largest_loss)
+    limits = app.settings.sync
+    policy = Policy(app.settings.store.baseline, limits.incremental_above, limits.sweep_days, limits.largest_loss)
     asked = list(_asked(app, what))
     code = 0
     with (
-        app.writer("trialsync sync", may_make=any(not followed for _, followed in asked)) as writer,
+        app.writer("trialsync sync", may_make=any(once for _, once in asked)) as writer,
         open_registry(app.settings) as registry,
     ):
-        for named in app.settings.tables:
-            if named.was and writer.rename_watch(named.was, named.name):
-                say(f"the watch {named.was} is {named.name} now, and goes on where it was")
-        for watch, followed in asked:
+        for table in app.settings.tables:
+            if table.was and writer.rename_watch(table.was, table.name):
+                say(f"the watch {table.was} is {table.name} now, and goes on where it was")
+        for named, once in asked:
             try:
+                watch = once or _watch(app, named, writer)
                 with progress(watch.name, "studies") as tell:
                     outcome = poll(
                         watch,
@@ -64,31 +68,31 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
                         now=now,
                         policy=policy,
                         full=full,
-                        followed=followed,
+                        followed=once is None,
                         accept_removals=accept_removals,
                         progress=tell,
                     )
-            except UsageError as error:  # what this watch asks for can't be asked; the others can
-                say(f"{watch.name}: {error}")
+            except (UsageError, SettingsError, FileError) as error:  # what this watch asks for can't be asked; the others can
+                say(f"{named.name if named else ''}: {error}")
                 code = max(code, error.exit_code)
                 continue
             code = max(code, report(watch, outcome, quiet=quiet))
     return code
 
 
-def _asked(app: App, what: Sequence[str]) -> Iterator[tuple[Watch, bool]]:
-    """Yield the watches to poll, each with whether it is followed; NCT numbers that were typed make one watch that is not."""
-    known = {watch.name: watch for watch in app.watches()}
+def _asked(app: App, what: Sequence[str]) -> Iterator[tuple[WatchTable | None, Watch | None]]:
+    """Yield what to poll: a watch of the settings, or else one made of the NCT numbers that were typed, which is not followed."""
+    known = {table.name: table for table in app.settings.tables}
     if not what:
         if not known:
             where = app.settings.source or "no settings file was found"
             raise SettingsError(f"there is nothing to follow ({where})", hint="trialsync init, or name studies: trialsync sync NCT07263919")
-        yield from ((watch, True) for watch in known.values())
+        yield from ((table, None) for table in known.values())
         return
     numbers = []
     for word in dict.fromkeys(what):
         if word in known:
-            yield known[word], True
+            yield known[word], None
             continue
         try:
             numbers.append(nct_id(word))
@@ -100,7 +104,18 @@ def _asked(app: App, what: Sequence[str]) -> Iterator[tuple[Watch, bool]]:
                 f"there is no watch {word!r}", hint=f"the settings have: {names}; a study is named by its NCT number"
             ) from None
     if numbers:
-        yield Watch(" ".join(numbers) if len(numbers) <= _NAMED else f"{len(numbers)} studies", nct_ids=tuple(numbers)), False
+        yield None, Watch(" ".join(numbers) if len(numbers) <= _NAMED else f"{len(numbers)} studies", nct_ids=tuple(numbers))
+
+
+def _watch(app: App, table: WatchTable | None, writer: Writer) -> Watch:
+    """Return a watch of the settings, its list of numbers read anew; what looks mistyped in it is said once."""
+    assert table is not None  # noqa: S101 - what is not in the settings is a watch already
+    watch = app.settings.watch(table, nct_ids_in)
+    if table.nct_ids_file is not None:
+        words = [word for word in mistyped_in(table.nct_ids_file) if writer.first_time(f"mistyped {table.nct_ids_file} {word}")]
+        if words:
+            say(f"{table.name}: left out of {table.nct_ids_file}, not NCT and eight digits: {', '.join(words)}")
+    return watch
 
 
 def report(watch: Watch, outcome: Outcome, *, quiet: bool) -> int:
@@ -120,12 +135,13 @@ def report(watch: Watch, outcome: Outcome, *, quiet: bool) -> int:
     say_some(outcome.notes)
     say_some([f"skipped: {sentence}" for sentence in outcome.skipped])
     if row.new and row.new == row.studies and not row.changes:
-        again = f"{'sync' if row.watch else f'sync {watch.name}':<29}"
+        program = invoked_as()
+        again = f"{'sync' if row.watch else f'sync {watch.name}':<18}"
         say(
             f"First sight of {counted(row.new, 'study', 'studies')}: that is the baseline, and what changes from now on is news. Try",
-            "  trialsync changes --baseline     what stands in them now, field by field",
-            "  trialsync show NCT_ID            one study as a page",
-            f"  trialsync {again}  again, when the registry has a new load (on weekdays)",
+            f"  {program} changes --baseline  what stands in them now, field by field",
+            f"  {program} show NCT_ID         one study as a page",
+            f"  {program} {again}  again, when the registry has a new load (on weekdays)",
         )
     return code
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import orjson
 
 from trialsync.errors import BadNctId
+from trialsync.model import is_day
 from trialsync.model import nct_id as normal_nct_id
 from trialsync.study import record
 
@@ -196,7 +197,7 @@ def _is_count(value: Json) -> TypeGuard[int]:
 
 
 def _is_stamp(value: Json) -> bool:
-    if not isinstance(value, str) or not _STAMP.fullmatch(value):
+    if not isinstance(value, str) or not _STAMP.fullmatch(value) or not is_day(value[:10]):
         return False
     try:
         datetime.fromisoformat(value)

@@ -9,7 +9,6 @@ import json
 import re
 from array import array
 from dataclasses import dataclass, field
-from datetime import date
 from itertools import chain
 from pathlib import Path
 from shutil import copyfileobj
@@ -19,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Final, TypeAlias
 import orjson
 
 from trialsync.errors import BadNctId, FileError, RecordError, UsageError
+from trialsync.model import is_day
 from trialsync.model import nct_id as normal_nct_id
 from trialsync.registry.sources import STANDARD_INPUT, Meter, Source, Unreadable, reading, shown, sources, total_size
 from trialsync.study import record
@@ -256,7 +256,7 @@ def _places(stream: IO[bytes]) -> tuple[dict[str, tuple[array[int], array[int]]]
 def _load_inside(line: bytes) -> str | None:
     """Return the load of a line that does not begin with it."""
     value = _parsed_or_none(line.strip().removeprefix(_BOM))
-    return value["load"] if _is_dated(value) and _is_day(value["load"]) else None
+    return value["load"] if _is_dated(value) and is_day(value["load"]) else None
 
 
 def _lines_at(stream: IO[bytes], places: dict[str, tuple[array[int], array[int]]]) -> Iterator[tuple[int, bytes]]:
@@ -295,7 +295,7 @@ def _record(value: Json, raw: bytes | None, where: str) -> Found:
 
 def _dated_record(value: dict[str, Json], where: str) -> Found:
     load, study = value["load"], value["study"]
-    if not _is_day(load):
+    if not is_day(load):
         return BadRecord(where, f"its load is no day: {str(load)[:40]!r}")
     try:
         number = normal_nct_id(value["nctId"]) if isinstance(value.get("nctId"), str) else None
@@ -307,13 +307,6 @@ def _dated_record(value: dict[str, Json], where: str) -> Found:
     if number not in (None, own):
         return BadRecord(where, f"the line is for {number} and its study is {own}")
     return FoundStudy(study, orjson.dumps(study), where, load)
-
-
-def _is_day(value: Json) -> bool:
-    try:
-        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
-    except ValueError:
-        return False
 
 
 def _attempt(raw: bytes) -> tuple[Json, bytes] | None:

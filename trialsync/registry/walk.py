@@ -6,14 +6,13 @@ index shifts and repeats one study while another is lost, a token leads back to 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 from trialsync.errors import DataChanged, RegistryError, WalkIncomplete
-from trialsync.model import nct_id
+from trialsync.model import is_day, nct_id
 from trialsync.registry import query
 from trialsync.registry.answers import aliases_of, number_of
 from trialsync.study import record
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 RESTARTS = 3
 """How often a walk starts over because the data changed under way."""
@@ -281,7 +279,7 @@ _LATER = "what was seen is kept, nothing is concluded from what was not; ask aga
 def _label(fetched: Fetched) -> str | None:
     """Return the load that a study carries, if it carries one that can be read."""
     load = record.load(fetched.study)
-    return load if load and _DAY.fullmatch(load) else None
+    return load if is_day(load) else None
 
 
 def pages(registry: Registry, watch: Watch, *, load: str | None = None) -> Iterator[WalkPage]:

@@ -55,10 +55,11 @@ class Settings:
         Raises SettingsError naming the watch where such a file cannot be opened or holds no NCT number, BadNctId where ``read_ids`` returns
         something else, and whatever else ``read_ids`` raises.
         """
-        return tuple(
-            Watch(name=table.name, query=table.parameters, nct_ids=self._ids(table, read_ids), everything=table.everything)
-            for table in self.tables
-        )
+        return tuple(self.watch(table, read_ids) for table in self.tables)
+
+    def watch(self, table: WatchTable, read_ids: Callable[[Path], tuple[str, ...]]) -> Watch:
+        """Return one watch; raises as ``watches`` does."""
+        return Watch(name=table.name, query=table.parameters, nct_ids=self._ids(table, read_ids), everything=table.everything)
 
     def _ids(self, table: WatchTable, read_ids: Callable[[Path], tuple[str, ...]]) -> tuple[str, ...]:
         if table.nct_ids_file is None:

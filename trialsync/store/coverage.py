@@ -56,6 +56,18 @@ class Coverage:
                 return str(load)
         return shown
 
+    def last_gone(self, nct_id: str, before_load: str) -> str | None:
+        """Return the last load before ``before_load`` on which a watch that the study had left looked for it, or ``None``.
+
+        A whole poll of a watch asks for each of its former members by number.
+        """
+        load: str | None = self._connection.value(
+            "SELECT max(p.load) FROM polls p JOIN watches w ON w.name = p.watch JOIN watch_studies m ON m.watch_id = w.id "
+            "WHERE p.ended = 'complete' AND p.whole = 1 AND m.nct_id = ? AND m.left_load <= p.load AND p.load < ?",
+            (nct_id, before_load),
+        )
+        return load
+
     def last_seen(self, nct_id: str) -> str | None:
         """Return the instant of the last complete poll or import that covered the study (UTC, ending in ``Z``), or ``None``."""
         seen: str | None = self._connection.value(

@@ -158,6 +158,10 @@ class PollWriter(Pages):
         )
         return max((load for load in (shown, came_back) if load is not None), default=None)
 
+    def last_gone(self, nct_id: str, before_load: str) -> str | None:
+        """Return the last load before ``before_load`` on which a study that is gone was looked for, ``None`` where none was."""
+        return self._coverage.last_gone(nct_id, before_load)
+
     def last_shown(self, nct_id: str, before_load: str) -> str | None:
         """Return the last load before ``before_load`` of which we know that the study's latest content still held, or ``None``."""
         return self._coverage.last_shown(nct_id, before_load)

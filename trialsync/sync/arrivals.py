@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeGuard
+from typing import TYPE_CHECKING
 
 import structlog
 
 from trialsync.errors import RecordError
-from trialsync.model import By, Change, Kind, Origin, Presence, Tier, Version
+from trialsync.model import By, Change, Kind, Origin, Presence, Tier, Version, is_day
 from trialsync.study import record
 from trialsync.study.diff import baseline, diff
 from trialsync.study.fields import PRESENCE, WATCH_PREFIX
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from trialsync.study.diff import BaselineFields
 
 log = structlog.get_logger()
-
-_DAY_LENGTH: Final = len("2026-02-04")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +235,7 @@ class Receiver:
         change = presence_change(before.presence, now)
         # What was not there was last known to be so when it was last looked for; what was there, when it was last shown.
         was_there = version.not_before if version else self.writer.last_shown(nct_id, arrival.load)
-        not_before = was_there if _is_there(before) else before.missing_since
+        not_before = was_there if _is_there(before) else self.writer.last_gone(nct_id, arrival.load) or before.missing_since
         self.writer.add_whole(
             change,
             nct_id=nct_id,
@@ -261,19 +259,20 @@ class Receiver:
         self.tally.joined.append(nct_id)
         study, previous = arrival.study, joining.previous_load
         first_posted = record.first_posted(study)
-        is_new = is_day(first_posted) and previous is not None and previous < first_posted and not self.writer.is_announced(nct_id)
-        newly = first_posted if is_new else None
-        date = newly or (version.date if version and before else arrival.load)
-        moved = version is not None and before is not None and record.posted(study) != before.version.posted
-        rows = [membership_change(joining.watch, Kind.ADDED, By.SPONSOR if moved else By.REGISTRY)]
-        if newly:
+        newly = first_posted if is_day(first_posted) and previous is not None and previous < first_posted else None
+        current = version or (before.version if before else None)
+        # Whichever watch was polled first recorded the version; what the others say of the study is the same.
+        update = current if current and current.number > 1 and current.load > (joining.not_before or "") else None
+        date = newly or (update.date if update else arrival.load)
+        rows = [membership_change(joining.watch, Kind.ADDED, By.SPONSOR if update and update.date == update.posted else By.REGISTRY)]
+        if newly and not self.writer.is_announced(nct_id):
             rows.append(presence_change(None, Presence.LISTED))
         for row in rows:
             self.writer.add_whole(
                 row,
                 nct_id=nct_id,
                 date=date,
-                not_before=version.not_before if version and before else joining.not_before,
+                not_before=update.not_before if update else joining.not_before,
                 load=arrival.load,
                 posted=record.posted(study),
                 seen=self.seen,
@@ -303,11 +302,6 @@ def _is_there(before: Known) -> bool:
 def _is_later(arrival: Arrival, before: Known) -> bool:
     """Return whether a record is of a later load than the one that said that the study is gone; an older one says nothing of that."""
     return arrival.load > (before.missing_since or before.version.load)
-
-
-def is_day(text: str | None) -> TypeGuard[str]:
-    """Return whether a text has the form of an ISO day."""
-    return text is not None and len(text) == _DAY_LENGTH and text[4] == text[7] == "-" and text.replace("-", "").isdigit()
 
 
 def _date(posted: str | None, posted_before: str | None, not_before: str, load: str) -> str:

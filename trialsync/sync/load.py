@@ -9,11 +9,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import FileError
-from trialsync.model import Ended, Origin, Poll, instant
+from trialsync.model import Ended, Origin, Poll, instant, is_day
 from trialsync.registry.files import BadRecord, FoundStudy, Unlisted
 from trialsync.study import record
 from trialsync.sync import presence
-from trialsync.sync.arrivals import Arrival, Receiver, Tally, is_day
+from trialsync.sync.arrivals import Arrival, Receiver, Tally
 from trialsync.sync.poll import finish
 
 if TYPE_CHECKING:
@@ -108,8 +108,13 @@ class _Place:
     def __call__(self, found: Found) -> tuple[str | None, str | None]:
         if not isinstance(found, BadRecord):
             # Records without a dated line need no file: nothing is concluded from where they lie.
-            self._last = (found.source.partition(", line ")[0] if found.load else None, found.load)
+            self._last = (_file(found.source) if found.load else None, found.load)
         return self._last
+
+
+def _file(source: str) -> str:
+    name, line, _ = source.rpartition(", line ")
+    return name if line else source
 
 
 @dataclass(slots=True)
@@ -179,7 +184,7 @@ def _take(part: Iterable[Found], taken: _Taken, receiver: Receiver, label: str |
             if arrival is None:
                 continue
             nct_id = record.check(each.study)
-            taken.latest[nct_id] = arrival.load
+            taken.latest[nct_id] = max(arrival.load, taken.latest.get(nct_id, ""))
             taken.survivors.update(dict.fromkeys(record.aliases(each.study), nct_id))
             if taken.batch.add(arrival):
                 receiver.page(taken.batch.in_order())

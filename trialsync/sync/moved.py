@@ -91,29 +91,37 @@ def walk_moved(
     """
     writer, tally, joining = receiver.writer, receiver.tally, receiver.joining
     assert joining is not None  # noqa: S101 - only a followed watch is large
-    unseen = Unseen()
+    unseen = Unseen(in_parts=True)
 
-    def within(walk: Walk, not_before: str | None) -> Walk:
-        """Take a walk, which may begin again with a load that arrives under way; conclusions need all of them in one load."""
-        take(walk, replace(receiver, joining=replace(joining, not_before=not_before)))
+    def within(asked: Watch, not_before: str | None) -> Walk:
+        """Walk a part, which may begin again with a load that arrives under way; conclusions need all of them in one load."""
+        walk = Walk(registry, asked, load=load)
+        part = replace(receiver, joining=replace(joining, not_before=not_before))
+        take(walk, part)
+        if not walk.distinct:
+            # An empty answer carries no label of its load; one that a server left behind gave looks just like it.
+            walk = Walk(registry, asked, load=load)
+            take(walk, part)
         if walk.load != load:
             raise DataChanged(f"load {walk.load} arrived while load {load} was walked", hint="what was seen is kept; ask again later")
         return walk
 
     posted_since = area_range(_POSTED, since, None)
-    within(Walk(registry, narrowed(watch, posted_since), load=load), since)
+    within(narrowed(watch, posted_since), since)
     if not watch.everything:
         everywhere = Walk(registry, Watch("moved", query={"filter.advanced": (posted_since,)}), load=load, fields=("NCTId", _POSTED))
         moved = _numbers(everywhere, load, tally.skipped)
         unseen.missing |= moved & joining.members
         unseen.former |= moved & writer.left(watch.name)
     for part in due(writer.slices(watch.name), load, since, sweep_days):
-        walk = within(Walk(registry, narrowed(watch, _essie(part)), load=load), part.swept)
+        walk = within(narrowed(watch, _essie(part)), part.swept)
         members, former = writer.members_in(watch.name, part)
         if not walk.distinct and len(members) >= MASS_FROM:
             unseen.emptied += len(members)
         unseen.missing |= members
         unseen.former |= former
+        if part.swept is not None:
+            unseen.swept_before.update(dict.fromkeys(members - tally.seen, part.swept))
         unseen.swept.append(part)
     # Whether a suspect still matches the watch nobody can say from here: it is looked up, and leaves nothing.
     unseen.former |= writer.suspects(watch.name)

@@ -232,12 +232,12 @@ def _moved(
 def _record(walk: Walk, receiver: Receiver, *, progress: Callable[[int, int | None], None] | None, oldest: str | None) -> None:
     """Take a walk to its end, committing each page; raise where it shows a load before ``oldest``.
 
-    What a walk had seen when a new load made it start over says nothing of that load: it is seen again, or was not shown.
+    What this walk had seen when a new load made it start over says nothing of that load: it is seen again, or was not shown.
     """
-    restarts = 0
+    restarts, seen_before = 0, set(receiver.tally.seen)
     for page in walk.pages():
         if page.restarts > restarts:
-            receiver.tally.seen.clear()
+            receiver.tally.seen.intersection_update(seen_before)
             restarts = page.restarts
         if oldest is not None and page.load is not None and page.load < oldest:
             raise _backwards(oldest, page.load)

@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import DataChanged, RecordError, StudyNotFound
 from trialsync.model import By, Kind, Presence, Watch
+from trialsync.registry.query import narrowed
 from trialsync.registry.walk import Walk
 from trialsync.study import record
 from trialsync.sync.arrivals import Arrival, membership_change, presence_change
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Collection, Container, Iterable
 
     from trialsync.model import Change, Slice, Study
     from trialsync.registry.client import Fetched, Registry
     from trialsync.store.rows import Known
     from trialsync.sync.arrivals import Joining, Receiver
+
+NAMED_IN_A_QUERY: Final = 50
+"""At most so many numbers stand in one query; the registry calls a longer one too complicated."""
 
 MASS_FROM: Final = 10
 """Watches smaller than this are below any share."""
@@ -45,7 +49,8 @@ class Unseen:
 
     ``never`` are numbers that were asked for and are in no store yet; ``aliases`` maps numbers asked to those they were answered under;
     ``swept`` are the parts of a large watch that were walked to their end, ``emptied`` counts the members of those of MASS_FROM or more in
-    which the registry finds none.
+    which the registry finds none; ``swept_before`` says which load (ISO day) showed a study's part before, ``in_parts`` whether only parts
+    were walked.
     """
 
     missing: set[str] = field(default_factory=set)
@@ -53,6 +58,8 @@ class Unseen:
     never: set[str] = field(default_factory=set)
     aliases: dict[str, str] = field(default_factory=dict)
     swept: list[Slice] = field(default_factory=list)
+    swept_before: dict[str, str] = field(default_factory=dict)
+    in_parts: bool = False
     emptied: int = 0
 
 
@@ -78,8 +85,9 @@ def _without_dropped(watch: Watch, walk: Walk, receiver: Receiver, joining: Join
     if dropped:
         receiver.writer.leave(watch.name, dropped, walk.load or "")
         joining.members.difference_update(dropped)
+        some = ", ".join(sorted(dropped)[:MASS_FROM]) + (" …" if len(dropped) > MASS_FROM else "")
         receiver.tally.notes.append(
-            f"{watch.name}: {_studies(len(dropped))} that its list does not name any more left it; what was seen stays"
+            f"{watch.name}: {_studies(len(dropped))} that its list does not name any more left it; what was seen stays: {some}"
         )
     return joining.members
 
@@ -117,7 +125,7 @@ def follow_up(
         return False
     if by_query and not announced and missing:
         tally.notes.append(f"{watch.name}: its query was edited; {_studies(len(missing))} outside the new one left, but stay followed")
-    found = _look_up([*missing, *former], registry, load)
+    found = _look_up([*missing, *former], registry, receiver, load)
     tally.skipped += found.unusable
     unknown = _say_never_found(unseen, found, receiver)
     listed = {nct_id for nct_id, known in writer.known(found.gone).items() if known.presence not in {Presence.REMOVED, Presence.MERGED}}
@@ -133,24 +141,64 @@ def follow_up(
     fetched = [each for each in (*found.there.values(), *found.merged.values()) if record.check(each.study) not in tally.seen]
     replace(receiver, joining=None).page(Arrival(each.study, each.raw, load) for each in fetched)
     # A record without a number may be that of any study that was not shown, so then nobody can say which of them left.
-    may_leave = by_query and all(named)
-    with writer.page():
-        for nct_id in found.there:
-            writer.set_missing_since(nct_id, None)
-            if may_leave and nct_id in missing:
-                _leave(watch, nct_id, found.there[nct_id].study, receiver, load)
-        for nct_id, survivor in found.merged.items():
-            merged(nct_id, record.check(survivor.study), receiver, load)
-        for nct_id in found.gone:
-            if nct_id not in unknown:
-                _missing(nct_id, receiver, load)
-        if joining:
-            _leave_with_the_registry(watch, missing, receiver, load)
+    leaving = found.there.keys() & set(missing) if by_query and all(named) else set()
+    if unseen.in_parts and leaving:
+        leaving = leaving - _still_matching(watch, leaving, registry, receiver, load)
+    found.gone = [nct_id for nct_id in found.gone if nct_id not in unknown]
+    _note_aliases(unseen, receiver, load)
+    _conclude(watch, unseen, found, leaving, missing, receiver, load)
     return True
 
 
-def _look_up(numbers: Iterable[str], registry: Registry, load: str) -> _Found:
-    """Ask for studies by their numbers, in batches first, then one by one for those that no batch returned."""
+def _note_aliases(unseen: Unseen, receiver: Receiver, load: str) -> None:
+    """Record as merged a study that the store has under a number which the walk was answered under another."""
+    known = receiver.writer.known(unseen.aliases)
+    with receiver.writer.page():
+        for alias in known:
+            merged(alias, unseen.aliases[alias], receiver, load)
+
+
+def _conclude(
+    watch: Watch, unseen: Unseen, found: _Found, leaving: Collection[str], missing: Collection[str], receiver: Receiver, load: str
+) -> None:
+    """Record what became of the studies that were looked up, in one transaction."""
+    writer, joining = receiver.writer, receiver.joining
+    with writer.page():
+        for nct_id, fetched in found.there.items():
+            writer.set_missing_since(nct_id, None)
+            if nct_id in leaving:
+                matched = unseen.swept_before.get(nct_id, joining.previous_load if joining else None)
+                _leave(watch, nct_id, fetched.study, receiver, load, matched=matched)
+        for nct_id, survivor in found.merged.items():
+            merged(nct_id, record.check(survivor.study), receiver, load)
+        for nct_id in found.gone:
+            _missing(nct_id, receiver, load)
+        if joining:
+            _leave_with_the_registry(watch, missing, receiver, load)
+
+
+def _still_matching(watch: Watch, numbers: Iterable[str], registry: Registry, receiver: Receiver, load: str) -> set[str]:
+    """Return which of these studies the watch's own query still finds: one that changed the part that it belongs to was in neither walk.
+
+    Where an answer holds a record that can't be used, that may be any of them, so all count as found.
+    """
+    asked, found = sorted(numbers), set[str]()
+    for start in range(0, len(asked), NAMED_IN_A_QUERY):
+        some = " OR ".join(asked[start : start + NAMED_IN_A_QUERY])
+        walk = Walk(registry, narrowed(watch, f"AREA[NCTId]({some})"), load=load, fields=("NCTId",))
+        found.update(number for page in walk.pages() for fetched in page.studies if (number := record.nct_id(fetched.study)))
+        _check_load(walk.load, load)
+        if walk.bad:
+            receiver.tally.skipped += walk.bad
+            found.update(asked)
+    return found
+
+
+def _look_up(numbers: Iterable[str], registry: Registry, receiver: Receiver, load: str) -> _Found:
+    """Ask for studies by their numbers, in batches first, then one by one for those that no batch returned.
+
+    One that is gone already comes back, if ever, in a batch; it is not asked for by itself.
+    """
     found = _Found()
     asked = tuple(numbers)
     if not asked:
@@ -160,7 +208,10 @@ def _look_up(numbers: Iterable[str], registry: Registry, load: str) -> _Found:
         for fetched in page.studies:
             _sort_in(fetched, asked, found)
     _check_load(batch.load, load)
+    known = receiver.writer.known(batch.missing)
     for number in batch.missing:
+        if number in known and known[number].presence in {Presence.REMOVED, Presence.MERGED}:
+            continue
         try:
             fetched = registry.study(number)
         except StudyNotFound:
@@ -207,22 +258,22 @@ def _say_never_found(unseen: Unseen, found: _Found, receiver: Receiver) -> set[s
     return unknown
 
 
-def _leave(watch: Watch, nct_id: str, study: Study, receiver: Receiver, load: str) -> None:
-    """Record that a study, which the registry still lists, left the watch; that is news unless the watch's query was edited."""
+def _leave(watch: Watch, nct_id: str, study: Study, receiver: Receiver, load: str, *, matched: str | None) -> None:
+    """Record that a study, which the registry still lists, left the watch; that is news unless the watch's query was edited.
+
+    ``matched`` is the load (ISO day) that last showed it among those that match: the update that came since then took it out.
+    """
     joining = receiver.joining
     receiver.writer.leave(watch.name, [nct_id], load)
     if joining is None or not joining.announced:
         return
     receiver.tally.left.append(nct_id)
     version = receiver.writer.known([nct_id])[nct_id].version
-    moved = version.number > 1 and version.load == load and version.date > (joining.previous_load or "")
-    by = By.SPONSOR if moved and version.date == version.posted else By.REGISTRY
+    updated = version.number > 1 and version.load > (matched or "")
+    by = By.SPONSOR if updated and version.date == version.posted else By.REGISTRY
     change = membership_change(watch.name, Kind.REMOVED, by)
-    if moved:
-        _record_whole(change, nct_id, study, receiver, load, date=version.date, not_before=version.not_before)
-    else:
-        shown = receiver.writer.last_shown(nct_id, load) or joining.previous_load
-        _record_whole(change, nct_id, study, receiver, load, date=load, not_before=shown)
+    date, not_before = (version.date, version.not_before) if updated else (load, matched)
+    _record_whole(change, nct_id, study, receiver, load, date=date, not_before=not_before)
 
 
 def _leave_with_the_registry(watch: Watch, missing: Iterable[str], receiver: Receiver, load: str) -> None:
