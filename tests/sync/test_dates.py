@@ -155,7 +155,7 @@ def test_a_study_of_another_first_day_stays_in_its_large_watch(tmp_path: Path) -
     world.poll(OPEN, policy=quick)
     for _ in range(len(DAYS) - 1):
         world.next(OPEN, policy=quick)
-    assert [row.path for row in world.log()] == ["status.studyFirstPostDate"]
+    assert [row.path for row in world.log()] == ["status.studyFirstPostDate", "status.studyFirstPostDateType"]
 
 
 @pytest.mark.parametrize("at", range(1, 9))
