@@ -172,11 +172,11 @@ def test_a_store_cut_short_is_named(patient: Patient) -> None:
     size = len(patient.content)
     cuts = [1, 99, 100, schema.PAGE_BYTES, size - schema.PAGE_BYTES, size - 1, *(chance.randrange(size) for _ in range(TRUNCATIONS - 6))]
     came = Counter(patient.examine(patient.content[:cut]) for cut in cuts)
-    print(f"\n{came.total()} cuts: {dict(came)}")  # noqa: T201 - the figures
     assert came == {"detected": len(cuts)}
     for start in (0, *(chance.randrange(size // schema.PAGE_BYTES) * schema.PAGE_BYTES for _ in range(3))):
         blank = patient.content[:start] + bytes(schema.PAGE_BYTES) + patient.content[start + schema.PAGE_BYTES :]
         assert patient.examine(blank) == "detected"
+    print(f"\n{came.total()} cuts: {dict(came)}")  # noqa: T201 - the figures
 
 
 def test_a_write_ahead_log_that_tore_costs_its_end_and_nothing_else(tmp_path: Path) -> None:
