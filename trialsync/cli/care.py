@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from trialsync.cli.app import App, say
-from trialsync.errors import StoreDamaged
+from trialsync.errors import FileError, StoreDamaged
 from trialsync.publish.confirmed import counted
 from trialsync.store import care
 from trialsync.store.verify import verify as find_problems
@@ -46,6 +46,8 @@ def backup(app: App, path: Path) -> None:
 @click.pass_obj
 def restore(app: App, path: Path) -> None:
     """Put a copy of the backup at PATH in the store's place; what stands there is kept beside it under another name."""
+    if not path.is_file():
+        raise FileError(f"there is no backup at {path}", hint="trialsync backup PATH makes one")
     done = care.restore(path, app.store)
     say(f"{done.target} is the copy of {path}")
     if done.kept is not None:
