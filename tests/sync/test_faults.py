@@ -299,8 +299,8 @@ def expected(cell: Cell, *, lasting: bool) -> set[Ended]:  # noqa: PLR0911 - a t
         # An answer without any study, as a part of a large watch may get, has no record to spoil.
         spared = "last" in cell.place or (cell.walk == "moved" and "middle" in cell.place)
         return {Ended.PARTIAL, Ended.COMPLETE} if spared else {Ended.PARTIAL}
-    if cell.fault == "advance" and cell.walk == "moved":
-        # A load that arrives while leavers are confirmed leaves what is concluded to the next poll.
+    if cell.fault == "advance":
+        # A load that arrives while studies are looked up leaves what is concluded to the next poll.
         return {Ended.COMPLETE, Ended.PARTIAL}
     if not lasting:
         return {Ended.COMPLETE}
