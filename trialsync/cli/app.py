@@ -71,7 +71,7 @@ class App:
         if may_make and not self.settings.store_named and not self.store.exists():
             schema.create(self.store)
             say(f"made a new store, {self.store}")
-        return Writer.open(self.store, baseline=self.settings.store.baseline, now=now, command=command)
+        return Writer.open(self.store, now=now, command=command)
 
     def reader(self) -> Reader:
         """Open the store for reading. Raises StoreError; a store that is not there is named with the command that makes one."""

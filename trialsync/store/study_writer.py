@@ -39,8 +39,6 @@ class StudyWriter(Pages):
 
     def __init__(self, connection: Connection, now: Callable[[], datetime]) -> None:
         super().__init__(connection, now)
-        self._new_fields: list[str] = []
-        self._page_new_fields: list[str] = []
         self._packer = ThreadPoolExecutor(1, "packer")
         self._packing: dict[int, Future[bytes]] = {}
         self._remember()
@@ -67,15 +65,9 @@ class StudyWriter(Pages):
         super()._finish()
         self._write_packed()
 
-    def _keep(self) -> None:
-        super()._keep()
-        self._new_fields += self._page_new_fields
-        self._page_new_fields = []
-
     def _drop(self) -> None:
         super()._drop()
         self._packing = {}
-        self._page_new_fields = []
         self._remember()
 
     def known(self, nct_ids: Iterable[str]) -> dict[str, Known]:
@@ -293,21 +285,14 @@ class StudyWriter(Pages):
         """Write the digest of bytes that turned out to hold the latest content."""
         self._db.execute("UPDATE studies SET bytes_digest = ? WHERE nct_id = ?", (digest, nct_id))
 
-    def take_new_fields(self) -> list[str]:
-        """Return the names, in kept pages, of fields that the vocabulary does not have and the store had never met; each once."""
-        taken, self._new_fields = self._new_fields, []
-        return taken
-
     def _field(self, change: Change) -> tuple[int, str]:
         found = self._fields.get(change.field)
         if found is None:
-            is_watch = change.field.startswith(WATCH_PREFIX)
+            is_known = change.field.startswith(WATCH_PREFIX)
             number = self._db.execute(
-                "INSERT INTO fields (name, tier, core, known) VALUES (?, ?, 0, ?)", (change.field, change.tier.value, int(is_watch))
+                "INSERT INTO fields (name, tier, core, known) VALUES (?, ?, 0, ?)", (change.field, change.tier.value, int(is_known))
             )
             found = self._fields[change.field] = (number, change.tier.value)
-            if not is_watch:
-                self._page_new_fields.append(change.field)
         return found
 
     def _check_page(self) -> None:

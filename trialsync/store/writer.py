@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 from trialsync.errors import StoreUnwritable
 from trialsync.model import instant
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from trialsync.model import Poll, Slice
 
-BaselineFields = Literal["core", "all", "none"]
-
 
 class Writer(StudyWriter, PollWriter, WatchWriter):
     """A store held for writing, from ``Writer.open`` to the end of its ``with`` block.
@@ -36,13 +34,12 @@ class Writer(StudyWriter, PollWriter, WatchWriter):
     Whatever changes studies belongs in a ``page``: one transaction, kept whole or not at all.
     """
 
-    def __init__(self, connection: Connection, lock: Lock, *, baseline: BaselineFields, now: Callable[[], datetime]) -> None:
+    def __init__(self, connection: Connection, lock: Lock, *, now: Callable[[], datetime]) -> None:
         super().__init__(connection, now)
-        self.baseline = baseline
         self._lock = lock
 
     @classmethod
-    def open(cls, path: Path, *, baseline: BaselineFields = "core", now: Callable[[], datetime], command: str) -> Writer:
+    def open(cls, path: Path, *, now: Callable[[], datetime], command: str) -> Writer:
         """Take a store for writing, without waiting; bring it to the newest schema, after a backup beside it.
 
         ``command`` is what others are told while they are refused. Raises StoreMissing, StoreForeign, StoreBusy, StoreTooNew,
@@ -62,7 +59,7 @@ class Writer(StudyWriter, PollWriter, WatchWriter):
                     (os.getpid(), socket.gethostname(), command, instant(now())),
                 )
                 end_forgotten_polls(connection)
-            return cls(connection, lock, baseline=baseline, now=now)
+            return cls(connection, lock, now=now)
         except BaseException:
             if connection is not None:
                 connection.raw.close()
