@@ -1,0 +1,1 @@
+"""The service: schedules, signals, and what the supervisor is told."""
