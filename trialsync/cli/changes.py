@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from trialsync.cli.app import App, chosen, now, put, say
-from trialsync.cli.when import day, moment
-from trialsync.errors import BadFilter, UsageError
-from trialsync.model import By, Ended, Kind, Origin, Tier, nct_id
+from trialsync.cli.filters import Asked, filtered
+from trialsync.model import Ended
 from trialsync.publish.confirmed import confirmed, counted
 from trialsync.publish.render import Format, cut_footer
 from trialsync.publish.sheets import CHANGES, change_json
@@ -36,28 +35,7 @@ format_option = click.option(
 
 
 @click.command()
-@click.option("--since", metavar="DATE", help="Changes dated on or after a day (2026-02-18), or a time ago (7d, 12h).")
-@click.option("--until", metavar="DATE", help="Changes dated on or before a day, or a time ago.")
-@click.option("--seen-since", metavar="DATE", help="Changes that we saw at or after a day, an instant or a time ago.")
-@click.option("--study", "studies", multiple=True, metavar="NCT_ID", help="Changes of a study.")
-@click.option("--watch", "watches", multiple=True, metavar="NAME", help="Changes of the studies in a watch.")
-@click.option(
-    "--field",
-    "fields",
-    multiple=True,
-    metavar="GLOB",
-    help="Changes whose path matches; * crosses dots. (trialsync fields lists the names.)",
-)
-@click.option("--kind", "kinds", multiple=True, type=click.Choice([each.value for each in Kind]), help="What happened.")
-@click.option("--tier", "tiers", multiple=True, type=click.Choice([each.value for each in Tier]), help="How much the field matters.")
-@click.option("--by", "bys", multiple=True, type=click.Choice([each.value for each in By]), help="Who made the change.")
-@click.option("--origin", "origins", multiple=True, type=click.Choice([each.value for each in Origin]), help="How the version reached us.")
-@click.option("--fact", "facts", multiple=True, metavar="ID", help="Changes that carry a fact.")
-@click.option("--without", "without_facts", multiple=True, metavar="ID", help="Changes that do not carry a fact.")
-@click.option("--country", "countries", multiple=True, metavar="NAME", help="Studies with a site in a country, now or in the row.")
-@click.option("--sponsor", "sponsors", multiple=True, metavar="WORDS", help="Studies whose lead sponsor's name holds these words.")
-@click.option("--text", "texts", multiple=True, metavar="WORDS", help="Full text of title, conditions, before and after.")
-@click.option("--baseline", is_flag=True, help="The rows of first versions too: what stood there when we first saw a study.")
+@filtered
 @click.option("--all", "everything", is_flag=True, help="Housekeeping too, which a table and md otherwise leave out and count.")
 @click.option(
     "--after",
@@ -71,25 +49,10 @@ format_option = click.option(
 )
 @format_option
 @click.pass_obj
-def changes(  # noqa: PLR0913 - the filters of the change log
+def changes(
     app: App,
     *,
-    since: str | None,
-    until: str | None,
-    seen_since: str | None,
-    studies: tuple[str, ...],
-    watches: tuple[str, ...],
-    fields: tuple[str, ...],
-    kinds: tuple[str, ...],
-    tiers: tuple[str, ...],
-    bys: tuple[str, ...],
-    origins: tuple[str, ...],
-    facts: tuple[str, ...],
-    without_facts: tuple[str, ...],
-    countries: tuple[str, ...],
-    sponsors: tuple[str, ...],
-    texts: tuple[str, ...],
-    baseline: bool,
+    asked: Asked,
     everything: bool,
     after: int | None,
     limit: int | None,
@@ -105,29 +68,7 @@ def changes(  # noqa: PLR0913 - the filters of the change log
       trialsync changes --after 700 --format jsonl
     """
     present, style, terminal = now(), chosen(form), sys.stdout.isatty()
-    wanted = ChangeFilter(
-        since=day(since, "--since", present) if since else None,
-        until=day(until, "--until", present) if until else None,
-        seen_since=moment(seen_since, "--seen-since", present) if seen_since else None,
-        studies=tuple(nct_id(each) for each in studies),
-        watches=watches,
-        fields=fields,
-        kinds=tuple(Kind(each) for each in kinds),
-        tiers=tuple(Tier(each) for each in tiers),
-        bys=tuple(By(each) for each in bys),
-        origins=tuple(Origin(each) for each in origins),
-        facts=facts,
-        without_facts=without_facts,
-        countries=countries,
-        sponsors=sponsors,
-        texts=texts,
-        baseline=baseline,
-        housekeeping=everything or style not in {Format.TABLE, Format.MD} or Tier.HOUSEKEEPING.value in tiers,
-    )
-    if facts or without_facts:
-        raise BadFilter("this trialsync derives no facts yet", hint="leave --fact and --without out")
-    if since and until and wanted.since and wanted.until and wanted.since > wanted.until:
-        raise UsageError(f"--since {since} is after --until {until}")
+    wanted = asked.wanted(present, housekeeping=everything or style not in {Format.TABLE, Format.MD})
     most = limit if limit is not None else TERMINAL_LIMIT if terminal else 0
     newest = order == "newest" if order else terminal and after is None
     with app.reader() as reader:
