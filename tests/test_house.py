@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from trialsync.settings import ENVIRONMENT, load
+from trialsync.settings import ENVIRONMENT, HEARTBEAT_VARIABLE, load
 from trialsync.settings.sections import Document
 
 if TYPE_CHECKING:
@@ -99,13 +99,13 @@ def test_the_example_is_sound(tmp_path: Path) -> None:
 def test_the_example_tells_the_defaults() -> None:
     """What the example has switched on outside its watches is what holds without it: deleting a line changes nothing."""
     as_it_stands, defaults = load(EXAMPLE, {}, EXAMPLE.parent), load(None, {}, EXAMPLE.parent, system=Path("/nonexistent"))
-    for section in ("store", "registry", "schedule", "sync", "web", "site", "log"):
+    for section in ("store", "registry", "schedule", "sync", "web", "site", "log", "health", "backup"):
         assert getattr(as_it_stands, section) == getattr(defaults, section)
 
 
 def test_the_documents_name_every_variable() -> None:
     """The variables that the code reads are those that the example names, and no document names another."""
-    known = {*ENVIRONMENT, "TRIALSYNC_CONFIG"}
+    known = {*ENVIRONMENT, HEARTBEAT_VARIABLE, "TRIALSYNC_CONFIG"}
     assert set(re.findall(r"TRIALSYNC_[A-Z_]+", EXAMPLE.read_text())) == known
     for path in [*PACKAGE, *DOCUMENTS]:
         assert set(re.findall(r"TRIALSYNC_[A-Z_]+", path.read_text())) <= known, relative(path)

@@ -168,7 +168,10 @@ def test_a_bad_variable_is_named(tmp_path: Path) -> None:
         ("stor = 1", "stor: is not known; did you mean store?"),
         ("api_url = 'https://x.org'", "api_url: is not known here; did you mean registry.api_url?"),
         ("[site]\nzzz = 1", "site.zzz: is not known; known here: base_url, note, baseline"),
-        ('"a\\u001bb" = 1', '"a\\u001bb": is not known; known here: store, registry, schedule, sync, watch, web, site, log'),
+        (
+            '"a\\u001bb" = 1',
+            '"a\\u001bb": is not known; known here: store, registry, schedule, sync, watch, web, site, log, health, backup, heartbeat',
+        ),
         ("[store]\npath = 3", "store.path: must be a path as text; it is 3"),
         ("[store]\npath = ''", "store.path: must be a path, not an empty text or one with a NUL"),
         ("store = 3", "store: must be a table, not 3"),

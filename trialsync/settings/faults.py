@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST = 80
+_SECRETS = {
+    (
+        "heartbeat",
+        "url",
+    ): "is a secret, which this file must not hold: write it into a file of its own, readable for trialsync alone, and name "
+    "that one with url_file; or set $TRIALSYNC_HEARTBEAT_URL",
+}
+"""Keys that somebody would look for, and what to do in place of them; their values are never repeated."""
+
 _KINDS = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -81,6 +90,8 @@ def _at(document: Any, parts: Sequence[int | str]) -> Any:
 def _what(error: ErrorDetails) -> str:
     kind, context, told = error["type"], error.get("ctx", {}), _told(error["input"])
     if kind == "extra_forbidden":
+        if error["loc"] in _SECRETS:
+            return _SECRETS[error["loc"]]
         return _unknown(error["loc"])
     if kind == "list_type" and error["loc"] == ("watch",):
         return "must stand in double brackets: [[watch]]"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,14 @@ from pydantic import ValidationError
 from trialsync.errors import SettingsError
 from trialsync.model import Watch, nct_id
 from trialsync.settings import faults
+from trialsync.settings.secret import heartbeat
 from trialsync.settings.sections import Document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trialsync.settings.sections import Log, Registry, Schedule, Site, Store, Sync, WatchTable, Web
+    from trialsync.settings.secret import Secret
+    from trialsync.settings.sections import Backup, Health, Log, Registry, Schedule, Site, Store, Sync, WatchTable, Web
 
 ENVIRONMENT = {
     "TRIALSYNC_DATABASE": ("store", "path"),
@@ -35,7 +38,9 @@ class Settings:
 
     ``source`` is the file that they come from, None where there is none. ``store_named``: the file or the environment decides where the
     store is, so that a store that is not there is an error and not a first time; a file that does not name it decides on its default.
-    ``web`` is None where the file has no such section. ``tables`` are the watches as they stand in the file, schedules included.
+    ``web`` and ``backup`` are None where the file has no such section. ``tables`` are the watches as they stand in the file, schedules
+    included. ``heartbeat`` says where the address is to fetch after a successful poll, None where there is none. ``written`` is the instant
+    when the file was last written, ``overrides`` names the variable for each dotted key that one of ENVIRONMENT decided.
     """
 
     source: Path | None
@@ -48,6 +53,11 @@ class Settings:
     site: Site
     log: Log
     tables: tuple[WatchTable, ...]
+    health: Health
+    backup: Backup | None = None
+    heartbeat: Secret | None = None
+    written: datetime | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
     def watches(self, read_ids: Callable[[Path], tuple[str, ...]]) -> tuple[Watch, ...]:
         """Return the watches in the file's order; ``read_ids`` gives the NCT numbers in a file, and is asked anew each time.
@@ -126,6 +136,11 @@ def load(config: Path | None, environ: Mapping[str, str], cwd: Path, *, system: 
         site=document.site,
         log=merged("log"),
         tables=tuple(document.watch),
+        health=document.health,
+        backup=document.backup,
+        heartbeat=heartbeat(document.heartbeat.url_file, environ, label),
+        written=_written(source) if source else None,
+        overrides=variables,
     )
 
 
@@ -150,6 +165,13 @@ def _read(source: Path, label: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise SettingsError(f"{label}: is not UTF-8 text (line {line})", hint="save it as UTF-8") from None
+
+
+def _written(source: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(source.stat().st_mtime, UTC)
+    except OSError:
+        return None
 
 
 def _parsed(text: str, label: str) -> dict[str, Any]:

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import StoreBusy, StoreError, StoreUnwritable
 from trialsync.store.connection import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_MOMENT: Final = 0.01
+"""Seconds after which a lock that was taken is tried a second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,13 @@ class Lock:
         self._file: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, without waiting. Raises StoreBusy naming the holder, or StoreUnwritable."""
+        """Take the lock, without waiting for another writer. Raises StoreBusy naming the holder, or StoreUnwritable."""
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StoreUnwritable(f"{self._path} can't be opened: {error.strerror}", hint="the store's folder must be writable") from error
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(file)
         except BlockingIOError:
             os.close(file)
             raise StoreBusy(_busy(self._store), hint="wait for it to end, or stop it; reading is possible meanwhile") from None
@@ -78,3 +82,39 @@ def held_by(path: Path) -> Holder | None:
     finally:
         connection.raw.close()
     return Holder(*row) if row else None
+
+
+def writing_now(path: Path) -> Holder | None:
+    """Return who is writing to the store at this moment, or ``None``; the row that a killed process left names nobody.
+
+    Only where a row stands is the lock tried, for a moment and shared, so that asking hinders no writer. A lock that can't be tried
+    (another user's, a network disk) counts as held: the row is then all that is known.
+    """
+    holder = held_by(path)
+    return holder if holder is not None and _is_held(path.with_name(f"{path.name}.lock")) else None
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        file = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(file)
+
+
+def _take(file: int) -> None:
+    """Lock a file for writing; once more after a moment, since whoever asks who is writing holds the lock for some microseconds."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(_MOMENT)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,6 +19,7 @@ from trialsync.store import contents, rows, schema
 from trialsync.store.connection import Connection, check_version, connect
 from trialsync.store.coverage import Coverage
 from trialsync.store.filters import ChangeFilter, conditions, is_in_country
+from trialsync.store.standing import Standing, standing
 from trialsync.study.diff import baseline
 
 if TYPE_CHECKING:
@@ -291,6 +292,10 @@ class Reader:
         """Return past polls, newest first, those of one watch where it is given."""
         sql = f"SELECT {rows.POLL_COLUMNS} FROM polls p WHERE ?1 IS NULL OR p.watch = ?1 ORDER BY p.id DESC LIMIT ?2"
         return [rows.poll(row) for row in self._db.rows(sql, (watch, -1 if limit is None else limit))]
+
+    def standing(self) -> Standing:
+        """Return how the store stands: its size, who writes now, and how each watch's polls ended."""
+        return standing(self._db)
 
     def unknown_fields(self) -> list[str]:
         """Return the names of fields that studies have and the vocabulary does not."""
