@@ -26,7 +26,7 @@ sys.path.append(str(Path(__file__).parent.parent / "cli"))
 from terminal import Ran, Terminal
 
 from trialsync.store import codec, schema
-from trialsync.store.seal import CHANGE_COLUMNS, VERSION_COLUMNS, seal
+from trialsync.store.seal import CHANGE_COLUMNS, VERSION_COLUMNS, seal_version
 from trialsync.store.study_writer import words
 from trialsync.store.verify import verify
 from trialsync.study.fingerprint import fingerprint
@@ -253,8 +253,8 @@ def test_what_stands_in_the_stores_place_is_said_and_left_alone(patient: Patient
 def reseal(raw: sqlite3.Connection) -> None:
     """Make every seal anew, as if what stands had been written so."""
     rows = f"SELECT {CHANGE_COLUMNS} FROM changes c JOIN fields f ON f.id = c.field_id WHERE c.id BETWEEN ? AND ? ORDER BY c.id"  # noqa: S608
-    for number, *found in raw.execute(f"SELECT id, {VERSION_COLUMNS} FROM versions").fetchall():  # noqa: S608
-        mark = seal(found, *raw.execute(rows, found[-2:]))
+    for number, rule, *found in raw.execute(f"SELECT id, rule, {VERSION_COLUMNS} FROM versions").fetchall():  # noqa: S608
+        mark = seal_version(found, rule, *raw.execute(rows, found[-2:]))
         raw.execute("UPDATE versions SET seal = ? WHERE id = ?", (mark, number))
 
 

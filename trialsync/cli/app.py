@@ -74,11 +74,17 @@ class App:
         return Writer.open(self.store, now=now, command=command)
 
     def reader(self) -> Reader:
-        """Open the store for reading. Raises StoreError; a store that is not there is named with the command that makes one."""
+        """Open the store for reading, brought to today's schema first where it is older.
+
+        Raises StoreError; a store that is not there is named with the command that makes one.
+        """
         if not self.store.exists() and not self.settings.store_named:
             raise StoreMissing(
                 f"there is no store yet at {self.store}", hint="trialsync sync NCT07263919 makes one, and so does trialsync init"
             )
+        kept = schema.bring_up(self.store)
+        if kept is not None:
+            say(f"{self.store} is of today's schema now; as it was it is kept as {kept}")
         return Reader.open(self.store)
 
 

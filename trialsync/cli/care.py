@@ -10,6 +10,7 @@ from trialsync.cli.app import App, say
 from trialsync.errors import FileError, StoreDamaged
 from trialsync.publish.confirmed import counted
 from trialsync.store import care
+from trialsync.store.verify import notes as find_notes
 from trialsync.store.verify import verify as find_problems
 
 
@@ -23,6 +24,7 @@ def verify(app: App) -> int:
     """
     problems = find_problems(app.store)
     if not problems:
+        say(*find_notes(app.store))
         with app.reader() as reader:
             counts = reader.counts()
         say(f"{app.store} is sound: {counts.studies:,} studies, {counts.versions:,} versions, {counts.changes:,} changes")

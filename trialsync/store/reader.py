@@ -102,7 +102,11 @@ class Reader:
 
     @classmethod
     def open(cls, path: Path) -> Reader:
-        """Open a store for reading. Raises StoreMissing, StoreForeign, StoreTooNew, StoreDamaged."""
+        """Open a store for reading; one of an older schema is brought up first, after a backup beside it.
+
+        Raises StoreMissing, StoreForeign, StoreTooNew, StoreDamaged; StoreBusy or StoreUnwritable where an older one can't be brought up.
+        """
+        schema.bring_up(path)
         connection = connect(path, writable=False)
         try:
             connection.execute("BEGIN")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlite_utils import Migrations
 
-from trialsync.errors import StoreForeign
+from trialsync.errors import StoreBusy, StoreForeign, StoreUnwritable
 from trialsync.model import Tier
 from trialsync.store.connection import APPLICATION_ID, Connection, Faults, check_version, connect, create_file
 from trialsync.store.lock import Lock
@@ -39,6 +39,14 @@ def m001_first_store(db: Database) -> None:
         db.execute(statement)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute("PRAGMA user_version = 1")
+
+
+@MIGRATIONS()
+def m002_history_and_notices(db: Database) -> None:
+    """Make room for the registry's own history, for notices, and for the rule by which a version was compared."""
+    for statement in _HISTORY_AND_NOTICES:
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 2")
 
 
 _FIRST_STORE: Final = (
@@ -279,9 +287,94 @@ _FIRST_STORE: Final = (
     """,
 )
 
+_HISTORY_AND_NOTICES: Final = (
+    # What stands was compared by the first rule.
+    "ALTER TABLE versions ADD COLUMN rule INTEGER NOT NULL DEFAULT 1",
+    """
+    CREATE TABLE notices (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        load TEXT NOT NULL,
+        field TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        studies INTEGER NOT NULL,
+        followed INTEGER NOT NULL,
+        seen TEXT NOT NULL,
+        text TEXT NOT NULL,
+        seal TEXT GENERATED ALWAYS AS (
+            load || ' ' || field || ' ' || kind || ' ' || studies || ' ' || followed || ' ' || seen || ' ' || text
+        ) STORED,
+        UNIQUE (load, field, kind)
+    ) STRICT
+    """,
+    # How far back the registry's history of a study is recorded; a study need not be in the store while its history is being fetched.
+    """
+    CREATE TABLE histories (
+        nct_id TEXT PRIMARY KEY,
+        listed INTEGER NOT NULL,
+        oldest INTEGER,
+        newest INTEGER,
+        complete INTEGER NOT NULL DEFAULT 0,
+        fetched TEXT NOT NULL,
+        phrases BLOB,
+        seal TEXT GENERATED ALWAYS AS (
+            nct_id || ' ' || listed || ' ' || coalesce(oldest, '') || ' ' || coalesce(newest, '') || ' ' || complete || ' ' || fetched
+        ) STORED
+    ) STRICT, WITHOUT ROWID
+    """,
+    # What was fetched of a history that is not recorded yet, so that nothing is asked for twice after an interruption.
+    """
+    CREATE TABLE history_pages (
+        nct_id TEXT NOT NULL,
+        registry_version INTEGER NOT NULL,
+        content BLOB NOT NULL,
+        PRIMARY KEY (nct_id, registry_version)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "DROP VIEW change_log",
+    """
+    CREATE VIEW change_log AS
+    SELECT
+        c.id AS id,
+        s.nct_id || '@' || CASE
+            WHEN o.change_id IS NULL AND v.origin = 'history' THEN 'r' || v.registry_version
+            ELSE coalesce(c.date, v.date) || CASE WHEN o.change_id IS NULL AND v.ordinal > 1 THEN '.' || v.ordinal ELSE '' END
+            END
+            || '#' || f.name || coalesce('.' || replace(replace(c.item, '%', '%25'), '.', '%2E'), '') || coalesce('.' || c.attribute, '')
+            AS ref,
+        s.nct_id AS nct_id,
+        s.title AS title,
+        s.sponsor AS sponsor,
+        v.number AS version,
+        v.registry_version AS registry_version,
+        coalesce(c.date, v.date) AS date,
+        CASE WHEN o.change_id IS NULL THEN v.not_before ELSE o.not_before END AS not_before,
+        coalesce(o.load, v.load) AS load,
+        CASE WHEN o.change_id IS NULL THEN v.posted ELSE o.posted END AS posted,
+        coalesce(o.seen, v.seen) AS seen,
+        f.name || coalesce('.' || c.item, '') || coalesce('.' || c.attribute, '') AS path,
+        f.name AS field,
+        c.item AS item,
+        c.attribute AS attribute,
+        coalesce(c.kind, 'added') AS kind,
+        coalesce(c.tier, f.tier) AS tier,
+        c.before AS before,
+        c.after AS after,
+        c.baseline AS baseline,
+        c."by" AS "by",
+        coalesce(o.origin, v.origin) AS origin,
+        (SELECT coalesce(json_group_array(json(x.json)), '[]') FROM change_facts x WHERE x.change_id = c.id) AS facts,
+        'https://clinicaltrials.gov/study/' || s.nct_id AS url
+    FROM changes c
+    JOIN versions v ON v.id = c.version_id
+    JOIN studies s ON s.nct_id = v.nct_id
+    JOIN fields f ON f.id = c.field_id
+    LEFT JOIN occasions o ON o.change_id = c.id
+    """,
+)
+
 _NOT_OURS: Final = ("sqlite_", "_sqlite_", "idx__sqlite_", "study_words_", "change_words_")
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """The number of the newest migration: ``PRAGMA user_version`` of a store that has them all."""
 
 
@@ -318,9 +411,43 @@ def migrate(connection: Connection, migrations: Migrations = MIGRATIONS, newest:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA cache_size = -32000")
     if number < newest:
-        backup_beside(connection, connection.path.with_name(f"{connection.path.name}.schema-{number}"))
+        backup_beside(connection, _beside(connection.path, number))
         with connection.atomic():
             migrations.apply(connection.database)
+
+
+def bring_up(path: Path) -> Path | None:
+    """Bring a store of an older schema to the newest; return where the store as it was is kept, ``None`` where nothing was to do.
+
+    Raises StoreBusy where another process writes to it, StoreUnwritable where it can't be written, and what opening it raises.
+    """
+    connection = connect(path, writable=False)
+    try:
+        number = check_version(connection, SCHEMA)
+    finally:
+        connection.raw.close()
+    if number == SCHEMA:
+        return None
+    lock = Lock(path)
+    try:
+        lock.acquire()
+        connection = connect(path, writable=True)
+        try:
+            migrate(connection)
+            name_fields(connection)
+        finally:
+            connection.raw.close()
+    except (StoreBusy, StoreUnwritable) as error:
+        reason = f"{path} is of schema {number} and has to be brought to {SCHEMA} before it can be read: {error.message}"
+        raise type(error)(reason, hint=error.hint) from error
+    finally:
+        lock.release()
+    return _beside(path, number)
+
+
+def _beside(path: Path, number: int) -> Path:
+    """Return where a migration keeps the store as it was."""
+    return path.with_name(f"{path.name}.schema-{number}")
 
 
 def backup_beside(connection: Connection, target: Path) -> None:
@@ -333,12 +460,24 @@ def backup_beside(connection: Connection, target: Path) -> None:
         copy.raw.close()
 
 
-def parts() -> dict[str, str | None]:
-    """Return the SQL of every part of the newest schema, by name; SQLite's own tables and those of its extensions left out."""
+def due(connection: Connection, number: int = SCHEMA) -> list[str]:
+    """Return the names of the migrations that a store of a schema should have and lacks, in order."""
+    with Faults(connection.path):
+        return [migration.name for migration in MIGRATIONS.pending(connection.database) if _number(migration.name) <= number]
+
+
+def _number(migration: str) -> int:
+    """Return the schema that a migration leads to: the number in its name."""
+    return int(migration[1:4])
+
+
+def parts(number: int = SCHEMA) -> dict[str, str | None]:
+    """Return the SQL of every part of a schema, by name; SQLite's own tables and those of its extensions left out."""
     connection = Connection(Path(":memory:"), sqlite3.connect(":memory:", isolation_level=None))
     try:
+        newer = [name for name in due(connection) if _number(name) > number]
         with connection.atomic():
-            MIGRATIONS.apply(connection.database)
+            MIGRATIONS.apply(connection.database, stop_before=newer)
         found = connection.rows("SELECT name, sql FROM sqlite_schema")
         return {name: sql for name, sql in found if not name.startswith(_NOT_OURS)}
     finally:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _SEAL_BYTES: Final = 8
 
+FIRST_RULE: Final = 1
+"""The rule of comparison of what was recorded before a version's rule was."""
+
 VERSION_COLUMNS: Final = (
     "nct_id, number, registry_version, date, ordinal, not_before, load, posted, seen, origin, fingerprint, first_change, last_change"
 )
@@ -29,7 +32,15 @@ POLL_COLUMNS: Final = (
 CHANGE_COLUMNS: Final = 'c.id, f.name, c.item, c.attribute, c.baseline, c.date, c.kind, c.tier, c."by", c.before, c.after'
 """What a row of the log says, of ``changes c`` and ``fields f``."""
 
-STORED: Final = {"studies": "nct_id", "watches": "name", "watch_studies": "nct_id", "slices": "place", "said": "what"}
+STORED: Final = {
+    "studies": "nct_id",
+    "watches": "name",
+    "watch_studies": "nct_id",
+    "slices": "place",
+    "said": "what",
+    "notices": "field",
+    "histories": "nct_id",
+}
 """The tables whose seals SQLite keeps itself, columns that are made of the others and stored; each with the column to name a row by."""
 
 
@@ -37,6 +48,14 @@ def seal_poll(connection: Connection, number: int) -> None:
     """Seal a poll's row anew, as it stands."""
     columns = connection.row(f"SELECT {POLL_COLUMNS} FROM polls WHERE id = ?", (number,))  # noqa: S608 - constants
     connection.execute("UPDATE polls SET seal = ? WHERE id = ?", (seal(columns or ()), number))
+
+
+def seal_version(columns: Sequence[Any], rule: int, *rows: Sequence[Any]) -> int:
+    """Return the seal of a version and the rows of the log that it brought.
+
+    ``columns`` are VERSION_COLUMNS. The first rule is left out, as it was before versions had one.
+    """
+    return seal(columns if rule == FIRST_RULE else (*columns, rule), *rows)
 
 
 def seal(*rows: Sequence[Any]) -> int:

@@ -14,9 +14,10 @@ from trialsync.model import Kind, Presence
 from trialsync.store import codec, contents
 from trialsync.store.page import Pages
 from trialsync.store.rows import VERSION_COLUMNS, Known, headline_columns, sound, version
-from trialsync.store.seal import OCCASION_COLUMNS, seal
+from trialsync.store.seal import OCCASION_COLUMNS, seal, seal_version
 from trialsync.store.seal import VERSION_COLUMNS as VERSION_SEALED
 from trialsync.study import record
+from trialsync.study.diff import RULE
 from trialsync.study.fields import PRESENCE, WATCH_PREFIX
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class StudyWriter(Pages):
         self._write_study(version, study, bytes_digest, is_new=latest == 0)
         if latest:
             self._make_difference(version.nct_id, latest, content)
-        ordinal = self._db.value("SELECT count(*) FROM versions WHERE nct_id = ? AND date = ?", (version.nct_id, version.date)) + 1
+        ordinal = self._ordinal(version.nct_id, version.date)
         rows = [self._baseline_row(change) if baseline else self._row(change, version.date) for change in changes]
         columns = (
             version.nct_id,
@@ -139,14 +140,19 @@ class StudyWriter(Pages):
             rows[-1][0] if rows else None,
         )
         version_id = self._db.execute(
-            f"INSERT INTO versions ({VERSION_SEALED}, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*columns, seal(columns, *rows)),
+            f"INSERT INTO versions ({VERSION_SEALED}, rule, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*columns, RULE, seal_version(columns, RULE, *rows)),
         )
         self._pack(version_id, content)
         self._write_rows(version_id, rows)
         if not baseline:
             for place, (row, change) in enumerate(zip(rows, changes, strict=True)):
                 self._write_words(row[0], change, (facts or {}).get(place, ()))
+
+    def _ordinal(self, nct_id: str, date: str) -> int:
+        """Return which version of its date the next one is; those of the registry's history have a number of their own, and don't count."""
+        count = self._db.value("SELECT count(*) FROM versions WHERE nct_id = ? AND date = ? AND origin <> 'history'", (nct_id, date))
+        return int(count) + 1
 
     def _write_study(self, version: Version, study: Study, bytes_digest: bytes | None, *, is_new: bool) -> None:
         columns = {**headline_columns(study), "version": version.number, "bytes_digest": bytes_digest, "nct_id": version.nct_id}

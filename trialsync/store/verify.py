@@ -13,12 +13,13 @@ import orjson
 
 from trialsync.errors import RecordError, StoreDamaged, StoreError
 from trialsync.store import codec, schema
-from trialsync.store.connection import RESTORE_HINT, Connection, Faults, check_version, connect
+from trialsync.store.connection import RESTORE_HINT, Connection, check_version, connect
 from trialsync.store.replay import replay_problems
 from trialsync.store.rows import headline_columns
-from trialsync.store.seal import CHANGE_COLUMNS, OCCASION_COLUMNS, POLL_COLUMNS, STORED, VERSION_COLUMNS, seal
+from trialsync.store.seal import CHANGE_COLUMNS, FIRST_RULE, OCCASION_COLUMNS, POLL_COLUMNS, STORED, VERSION_COLUMNS, seal, seal_version
 from trialsync.store.study_writer import words
 from trialsync.study import record
+from trialsync.study.diff import RULE
 from trialsync.study.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ _HEADER: Final = struct.Struct(">18xBB12xII")
 def verify(path: Path) -> list[str]:
     """Return what is wrong with a store, one sentence each, empty where it is sound; past 100 it stops.
 
-    Checks the file by SQLite's integrity check, foreign keys, that every version decodes to its fingerprint, that versions are numbered
-    without gaps, that the rows of the log lead from each version to the next, that each study's row says what its latest version says, and
-    that the rows of the log hold together. Raises StoreMissing,
+    Checks, for a store of an older schema as that was, the file by SQLite's integrity check, foreign keys, that every version decodes to
+    its fingerprint, that versions are numbered without gaps, that the rows of the log lead from each version to the next, that each study's
+    row says what its latest version says, and that the rows of the log hold together. Raises StoreMissing,
     StoreForeign and StoreTooNew; damage is returned, not raised.
     """
     return _found(path, _problems, _MOST_PROBLEMS)
@@ -54,14 +55,41 @@ def damage(path: Path) -> StoreDamaged | None:
     return StoreDamaged(f"{path} is damaged: {found[0]}", hint=RESTORE_HINT) if found else None
 
 
-def _altered(connection: Connection) -> Iterator[str]:
+def notes(path: Path) -> list[str]:
+    """Return what is worth knowing of a sound store and is no problem, one sentence each: an older schema, rows of an older rule.
+
+    Raises StoreMissing, StoreForeign, StoreTooNew, StoreDamaged.
+    """
+    connection = connect(path, writable=False)
+    try:
+        number = check_version(connection, schema.SCHEMA)
+        found = []
+        if number < schema.SCHEMA:
+            found.append(f"it is of schema {number}; opening it brings it to {schema.SCHEMA}, after a backup beside it")
+        older = connection.value(f"SELECT count(*) FROM versions v WHERE v.number > 1 AND {_rule(number)} < ?", (RULE,))
+        if older:
+            found.append(
+                f"{older:,} {'version was' if older == 1 else 'versions were'} compared by an older rule, and their rows are not replayed: "
+                "trialsync rebuild makes them anew"
+            )
+        return found
+    finally:
+        connection.raw.close()
+
+
+def _rule(number: int) -> str:
+    """Return the SQL of the rule of ``versions v`` in a store of a schema; the first schema had none."""
+    return "v.rule" if number > 1 else str(FIRST_RULE)
+
+
+def _altered(connection: Connection, number: int) -> Iterator[str]:
     found = connection.value("PRAGMA quick_check(1)")
     if found != "ok":
         yield f"the file: {found}"
-    yield from _seal_problems(connection)
+    yield from _seal_problems(connection, number)
 
 
-def _found(path: Path, look: Callable[[Connection], Iterator[str]], most: int) -> list[str]:
+def _found(path: Path, look: Callable[[Connection, int], Iterator[str]], most: int) -> list[str]:
     """Return what a way of looking finds wrong with a store; past ``most`` problems it stops."""
     problems: list[str] = []
     try:
@@ -71,8 +99,8 @@ def _found(path: Path, look: Callable[[Connection], Iterator[str]], most: int) -
     try:
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("BEGIN")
-        check_version(connection, schema.SCHEMA)
-        for problem in look(connection):
+        number = check_version(connection, schema.SCHEMA)
+        for problem in look(connection, number):
             problems.append(problem)
             if len(problems) >= most:
                 problems.append("and more")
@@ -87,20 +115,20 @@ def _found(path: Path, look: Callable[[Connection], Iterator[str]], most: int) -
     return problems
 
 
-def _problems(connection: Connection) -> Iterator[str]:
+def _problems(connection: Connection, number: int) -> Iterator[str]:
     for (text,) in connection.rows(f"PRAGMA integrity_check({_MOST_PROBLEMS})"):
         if text != "ok":
             yield f"the file: {text}"
     yield from _header_problems(connection.path)
     for table, row, parent, _ in connection.rows("PRAGMA foreign_key_check"):
         yield f"row {row} of {table} hangs on nothing in {parent}"
-    yield from _missing_parts(connection)
-    yield from _unreadable_texts(connection)
+    yield from _missing_parts(connection, number)
+    yield from _unreadable_texts(connection, number)
     for nct_id, latest in connection.rows("SELECT nct_id, version FROM studies ORDER BY nct_id"):
         wrong = list(_study_problems(connection, nct_id, latest))
-        yield from wrong or replay_problems(connection, nct_id)
+        yield from wrong or replay_problems(connection, nct_id, _rule(number))
     yield from _log_problems(connection)
-    yield from _seal_problems(connection)
+    yield from _seal_problems(connection, number)
     yield from _search_problems(connection)
 
 
@@ -118,22 +146,22 @@ def _header_problems(path: Path) -> Iterator[str]:
         yield f"the file: its header counts {free} free pages and the first of them is {first_free}"
 
 
-def _missing_parts(connection: Connection) -> Iterator[str]:
-    """Yield what the schema has and this store lacks, or has otherwise."""
+def _missing_parts(connection: Connection, number: int) -> Iterator[str]:
+    """Yield what the store's schema has and this store lacks, or has otherwise."""
     stands = dict(connection.rows("SELECT name, sql FROM sqlite_schema"))
-    with Faults(connection.path):
-        for migration in schema.MIGRATIONS.pending(connection.database):
-            yield f"the migration {migration.name} is missing"
-    for name, sql in schema.parts().items():
+    for migration in schema.due(connection, number):
+        yield f"the migration {migration} is missing"
+    for name, sql in schema.parts(number).items():
         if name not in stands:
             yield f"{name} is missing from the schema"
         elif stands[name] != sql:
             yield f"{name} is not what the schema says"
 
 
-def _unreadable_texts(connection: Connection) -> Iterator[str]:
+def _unreadable_texts(connection: Connection, number: int) -> Iterator[str]:
     """Yield which of the small tables hold texts that are none."""
-    for table in (*STORED, "study_countries", "fields", "change_facts"):
+    made = schema.parts(number)
+    for table in (*(name for name in STORED if name in made), "study_countries", "fields", "change_facts"):
         try:
             for _ in connection.rows(f"SELECT * FROM {table}"):
                 pass
@@ -197,11 +225,11 @@ def _log_problems(connection: Connection) -> Iterator[str]:
             yield f"poll {poll_id}: {error}"
 
 
-def _seal_problems(connection: Connection) -> Iterator[str]:
+def _seal_problems(connection: Connection, number: int) -> Iterator[str]:
     """Yield what was altered since it was written, though it looks right."""
     rows = f"SELECT {CHANGE_COLUMNS} FROM changes c JOIN fields f ON f.id = c.field_id WHERE c.id BETWEEN ? AND ? ORDER BY c.id"
-    for *columns, mark in connection.rows(f"SELECT {VERSION_COLUMNS}, seal FROM versions"):
-        if seal(columns, *connection.rows(rows, columns[-2:])) != mark:
+    for *columns, rule, mark in connection.rows(f"SELECT {VERSION_COLUMNS}, {_rule(number)}, seal FROM versions v"):
+        if seal_version(columns, rule, *connection.rows(rows, columns[-2:])) != mark:
             yield f"{columns[0]} version {columns[1]}, or a row of the log that it brought, was altered since it was written"
     for change_id, *columns, mark in connection.rows(
         f"SELECT c.id, c.version_id, {OCCASION_COLUMNS}, seal FROM occasions o JOIN changes c ON c.id = o.change_id"
@@ -211,8 +239,10 @@ def _seal_problems(connection: Connection) -> Iterator[str]:
     for poll_id, mark, *columns in connection.rows(f"SELECT id, seal, {POLL_COLUMNS} FROM polls"):
         if seal(columns) != mark:
             yield f"poll {poll_id} was altered since it was written"
-    made = schema.parts()
+    made = schema.parts(number)
     for table, key in STORED.items():
+        if table not in made:
+            continue
         expression = re.search(r"seal \w+ GENERATED ALWAYS AS \((.+)\) STORED", made[table] or "", re.DOTALL)
         assert expression is not None, table  # noqa: S101 - the schema says so
         for (name,) in connection.rows(f"SELECT {key} FROM {table} WHERE seal IS NOT ({expression[1]})"):

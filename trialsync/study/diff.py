@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 BaselineFields = Literal["core", "all", "none"]
 """Which fields get baseline rows."""
 
+RULE: Final = 1
+"""The rule by which two records are compared; it grows when the same two records give other rows than before."""
+
 LOCATIONS: Final = "locations"
 """The one field that is always one change an item, whether it appears, vanishes or stays."""
 

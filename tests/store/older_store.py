@@ -1,0 +1,68 @@
+"""A store as the first trialsync wrote it: made by the first migration alone, with the rows of a store of today."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import orjson
+
+from trialsync.store import schema
+from trialsync.store.connection import Connection, create_file
+from trialsync.store.seal import CHANGE_COLUMNS, VERSION_COLUMNS, seal
+from trialsync.store.study_writer import words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_first_schema(like: Path, path: Path) -> None:
+    """Make a store of schema 1 at ``path`` that holds what the store ``like`` holds."""
+    connection = create_file(path)
+    try:
+        connection.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        newer = [name for name in schema.due(connection) if not name.startswith("m001_")]
+        with connection.atomic():
+            schema.MIGRATIONS.apply(connection.database, stop_before=newer)
+        connection.execute("ATTACH ? AS newer", (str(like),))
+        with connection.atomic():
+            _copy_rows(connection)
+            _make_words(connection)
+            _seal(connection)
+    finally:
+        connection.close()
+
+
+def _copy_rows(connection: Connection) -> None:
+    """Copy the rows of every table, as far as the first schema has their columns."""
+    connection.execute("PRAGMA defer_foreign_keys = ON")
+    tables = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict AND name <> '_sqlite_migrations'"
+    for (table,) in list(connection.rows(tables)):
+        names = ", ".join(f'"{name}"' for (name,) in connection.rows("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", (table,)))
+        connection.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM newer.{table}")  # noqa: S608
+    connection.execute("DELETE FROM main.sqlite_sequence")
+    connection.execute("INSERT INTO main.sqlite_sequence SELECT * FROM newer.sqlite_sequence WHERE name IN ('changes', 'polls')")
+
+
+def _make_words(connection: Connection) -> None:
+    for number, before, after in list(connection.rows("SELECT id, before, after FROM changes WHERE baseline = 0")):
+        said = "\n".join(word for text in (before, after) if text is not None for word in words(orjson.loads(text)))
+        if said:
+            connection.execute("INSERT INTO change_words (rowid, value) VALUES (?, ?)", (number, said))
+
+
+def _seal(connection: Connection) -> None:
+    """Seal versions as the first trialsync did: without a rule."""
+    rows = f"SELECT {CHANGE_COLUMNS} FROM changes c JOIN fields f ON f.id = c.field_id WHERE c.id BETWEEN ? AND ? ORDER BY c.id"  # noqa: S608
+    for number, *columns in list(connection.rows(f"SELECT id, {VERSION_COLUMNS} FROM main.versions")):  # noqa: S608
+        connection.execute("UPDATE versions SET seal = ? WHERE id = ?", (seal(columns, *connection.rows(rows, columns[-2:])), number))
+
+
+def schema_of(path: Path) -> int:
+    """Return the schema's number that a file says it has."""
+    raw = sqlite3.connect(path)
+    try:
+        return int(raw.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        raw.close()

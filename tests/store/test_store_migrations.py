@@ -1,0 +1,107 @@
+"""A store that an earlier trialsync wrote goes on: brought up before it is read or written, with all that it held."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from older_store import schema_of, write_first_schema
+from store_log import STUDIES, fill, new_store, take
+
+from trialsync.errors import StoreBusy
+from trialsync.store import schema
+from trialsync.store.filters import ChangeFilter
+from trialsync.store.lock import Lock
+from trialsync.store.reader import Reader
+from trialsync.store.verify import notes, verify
+from trialsync.study.diff import RULE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def newest(tmp_path: Path) -> Path:
+    """Return a store of today with the small log in it."""
+    store = new_store(tmp_path / "newest.db")
+    fill(store)
+    return store
+
+
+@pytest.fixture
+def older(newest: Path) -> Path:
+    """Return a store of the first schema with the same log in it."""
+    store = newest.with_name("older.db")
+    write_first_schema(newest, store)
+    assert schema_of(store) == 1
+    return store
+
+
+def everything(store: Path) -> list[object]:
+    """Return what a store holds, to be compared: the log, versions with their contents, studies, watches and polls."""
+    with Reader.open(store) as reader:
+        found: list[object] = list(reader.changes(ChangeFilter(baseline=True)))
+        for headlines in reader.studies():
+            versions = reader.versions(headlines.nct_id)
+            found += [headlines, *versions, *(reader.study(headlines.nct_id, version=known.number) for known in versions)]
+        return [*found, *reader.watches(), *reader.polls(), *reader.changes(ChangeFilter(texts=("münchen",)))]
+
+
+def test_a_store_of_the_first_schema_is_sound(older: Path) -> None:
+    """An older schema is no damage: verify proves the store as it is, changes nothing, and says what opening it does."""
+    before = older.read_bytes()
+    assert verify(older) == []
+    note, *_ = notes(older)
+    assert note == f"it is of schema 1; opening it brings it to {schema.SCHEMA}, after a backup beside it"
+    assert older.read_bytes() == before
+
+
+@pytest.mark.parametrize("by", ["a reader", "a writer"])
+def test_all_that_an_older_store_holds_survives(older: Path, newest: Path, by: str) -> None:
+    """Opened to read or to write, it is brought to today's schema with all that it held, is sound after, and is kept as it was."""
+    if by == "a reader":
+        with Reader.open(older):
+            pass
+    else:
+        with take(older):
+            pass
+    assert schema_of(older) == schema.SCHEMA
+    assert verify(older) == []
+    assert everything(older) == everything(newest)
+    kept = older.with_name("older.db.schema-1")
+    assert schema_of(kept) == 1
+    assert verify(kept) == []
+
+
+def test_what_an_older_store_is_missing_is_damage(older: Path) -> None:
+    """A part that its own schema had and that is gone, and a row that was altered, are problems of an older store too."""
+    with closing(sqlite3.connect(older, isolation_level=None)) as raw:
+        raw.execute("DROP INDEX changes_by_date")
+        raw.execute("UPDATE versions SET posted = '2020-01-01' WHERE id = 2")
+    assert verify(older) == [
+        "changes_by_date is missing from the schema",
+        "NCT00000002 version 1, or a row of the log that it brought, was altered since it was written",
+    ]
+
+
+def test_an_older_store_that_is_held_is_not_brought_up(older: Path) -> None:
+    """While another process holds an older store a reader is told why it can't be read now, and nothing is changed."""
+    lock = Lock(older)
+    lock.acquire()
+    try:
+        with pytest.raises(StoreBusy, match=rf"is of schema 1 and has to be brought to {schema.SCHEMA} before it can be read"):
+            Reader.open(older)
+    finally:
+        lock.release()
+    assert schema_of(older) == 1
+
+
+def test_versions_of_an_older_rule_are_counted_and_not_replayed(newest: Path) -> None:
+    """Rows that an older rule made are no problem; a note counts their versions and names the command; an altered rule is noticed."""
+    with closing(sqlite3.connect(newest, isolation_level=None)) as raw:
+        raw.execute("UPDATE versions SET rule = ? WHERE nct_id = ? AND number = 2", (RULE - 1, next(iter(STUDIES))))
+    (note,) = notes(newest)
+    assert note == "1 version was compared by an older rule, and their rows are not replayed: trialsync rebuild makes them anew"
+    assert len(verify(newest)) == 1
