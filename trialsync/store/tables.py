@@ -1,0 +1,337 @@
+"""The SQL of the store's tables, as each migration makes them: what is released is never edited.
+
+What a study said is in ``contents``, compressed; everything else is plain SQL. Baseline rows of ``changes`` are kept small: they have no
+values (those are in the version), no tier and kind where the field's and ``added`` are meant, and are in no secondary index. The view
+``change_log`` puts everything together under the names that a change has in JSON. Rows about a study as a whole (``registry.presence``,
+``watch.<name>``) hang on the version that was current, and have their own dates in ``occasions``.
+
+Columns named ``seal`` hold a second copy, or a digest, of what nothing else in the store repeats: SQLite checks the shape of its file, not
+its values.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FIRST_STORE: Final = (
+    """
+    CREATE TABLE studies (
+        id INTEGER PRIMARY KEY,
+        nct_id TEXT NOT NULL UNIQUE,
+        title TEXT,
+        overall_status TEXT,
+        phases TEXT NOT NULL,
+        study_type TEXT,
+        sponsor TEXT,
+        conditions TEXT NOT NULL,
+        countries TEXT NOT NULL,
+        enrollment INTEGER,
+        start_date TEXT,
+        primary_completion_date TEXT,
+        completion_date TEXT,
+        has_results INTEGER NOT NULL,
+        first_posted TEXT,
+        posted TEXT,
+        presence TEXT NOT NULL DEFAULT 'listed',
+        merged_into TEXT,
+        missing_since TEXT,
+        version INTEGER NOT NULL,
+        bytes_digest BLOB,
+        seal TEXT GENERATED ALWAYS AS (presence || coalesce(merged_into, '') || coalesce(missing_since, '')) STORED
+    ) STRICT
+    """,
+    "CREATE TABLE study_countries (country TEXT NOT NULL, nct_id TEXT NOT NULL, PRIMARY KEY (country, nct_id)) STRICT, WITHOUT ROWID",
+    """
+    CREATE TABLE versions (
+        id INTEGER PRIMARY KEY,
+        nct_id TEXT NOT NULL REFERENCES studies (nct_id),
+        number INTEGER NOT NULL,
+        registry_version INTEGER,
+        date TEXT NOT NULL,
+        ordinal INTEGER NOT NULL,
+        not_before TEXT,
+        load TEXT NOT NULL,
+        posted TEXT,
+        seen TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        first_change INTEGER,
+        last_change INTEGER,
+        seal INTEGER NOT NULL,
+        UNIQUE (nct_id, number)
+    ) STRICT
+    """,
+    "CREATE TABLE contents (version_id INTEGER PRIMARY KEY REFERENCES versions (id), content BLOB NOT NULL) STRICT",
+    """
+    CREATE TABLE fields (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        path TEXT,
+        item_key TEXT,
+        tier TEXT NOT NULL,
+        "by" TEXT,
+        core INTEGER NOT NULL,
+        known INTEGER NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE changes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        version_id INTEGER NOT NULL REFERENCES versions (id),
+        field_id INTEGER NOT NULL REFERENCES fields (id),
+        item TEXT,
+        attribute TEXT,
+        baseline INTEGER NOT NULL,
+        date TEXT,
+        kind TEXT,
+        tier TEXT,
+        "by" TEXT,
+        before TEXT,
+        after TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX changes_by_id ON changes (id) WHERE baseline = 0",
+    "CREATE INDEX changes_by_date ON changes (date) WHERE baseline = 0",
+    "CREATE INDEX changes_by_field ON changes (field_id) WHERE baseline = 0",
+    "CREATE INDEX changes_by_version ON changes (version_id) WHERE baseline = 0",
+    """
+    CREATE TABLE occasions (
+        change_id INTEGER PRIMARY KEY REFERENCES changes (id),
+        not_before TEXT,
+        load TEXT NOT NULL,
+        posted TEXT,
+        seen TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        seal INTEGER NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE change_facts (
+        change_id INTEGER NOT NULL REFERENCES changes (id),
+        fact TEXT NOT NULL,
+        rule INTEGER NOT NULL,
+        json TEXT NOT NULL,
+        PRIMARY KEY (change_id, fact)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX change_facts_by_fact ON change_facts (fact)",
+    """
+    CREATE TABLE watches (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        "query" TEXT NOT NULL,
+        since TEXT NOT NULL,
+        seal TEXT GENERATED ALWAYS AS (name || "query" || since) STORED
+    ) STRICT
+    """,
+    """
+    CREATE TABLE watch_studies (
+        watch_id INTEGER NOT NULL REFERENCES watches (id),
+        nct_id TEXT NOT NULL REFERENCES studies (nct_id) DEFERRABLE INITIALLY DEFERRED,
+        joined_load TEXT NOT NULL,
+        left_load TEXT,
+        seal INTEGER GENERATED ALWAYS AS (
+            watch_id * 1000000007 + CAST(substr(nct_id, 4) AS INTEGER) * 10007 + CAST(replace(joined_load, '-', '') AS INTEGER) * 101
+            + CAST(replace(coalesce(left_load, ''), '-', '') AS INTEGER)
+        ) STORED,
+        PRIMARY KEY (watch_id, nct_id, joined_load)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE polls (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        watch TEXT,
+        origin TEXT NOT NULL,
+        load TEXT,
+        data_timestamp TEXT,
+        "query" TEXT,
+        started TEXT NOT NULL,
+        finished TEXT,
+        ended TEXT,
+        studies INTEGER NOT NULL DEFAULT 0,
+        new INTEGER NOT NULL DEFAULT 0,
+        updated INTEGER NOT NULL DEFAULT 0,
+        unchanged INTEGER NOT NULL DEFAULT 0,
+        skipped INTEGER NOT NULL DEFAULT 0,
+        changes INTEGER NOT NULL DEFAULT 0,
+        requests INTEGER NOT NULL DEFAULT 0,
+        message TEXT,
+        whole INTEGER NOT NULL DEFAULT 1,
+        etag TEXT,
+        never INTEGER NOT NULL DEFAULT 0,
+        covered BLOB,
+        unshown BLOB,
+        seal INTEGER
+    ) STRICT
+    """,
+    "CREATE INDEX polls_by_watch ON polls (watch, ended)",
+    "CREATE INDEX polls_by_load ON polls (load) WHERE covered IS NOT NULL",
+    """
+    CREATE TABLE slices (
+        watch_id INTEGER NOT NULL REFERENCES watches (id),
+        place INTEGER NOT NULL,
+        first TEXT,
+        last TEXT,
+        undated INTEGER NOT NULL,
+        swept TEXT,
+        seal TEXT GENERATED ALWAYS AS (coalesce(first, '') || ' ' || coalesce(last, '') || ' ' || coalesce(swept, '') || undated) STORED,
+        PRIMARY KEY (watch_id, place)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE said (
+        what TEXT PRIMARY KEY,
+        since TEXT NOT NULL,
+        seal TEXT GENERATED ALWAYS AS (what || since) STORED
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE holder (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        pid INTEGER NOT NULL,
+        host TEXT NOT NULL,
+        command TEXT NOT NULL,
+        since TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE VIRTUAL TABLE study_words USING fts5 (
+        title, conditions, sponsor, content = 'studies', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2'
+    )
+    """,
+    """
+    CREATE TRIGGER studies_are_searchable AFTER INSERT ON studies BEGIN
+        INSERT INTO study_words (rowid, title, conditions, sponsor) VALUES (new.id, new.title, new.conditions, new.sponsor);
+    END
+    """,
+    """
+    CREATE TRIGGER studies_stay_searchable AFTER UPDATE OF title, conditions, sponsor ON studies
+    WHEN old.title IS NOT new.title OR old.conditions IS NOT new.conditions OR old.sponsor IS NOT new.sponsor BEGIN
+        INSERT INTO study_words (study_words, rowid, title, conditions, sponsor)
+            VALUES ('delete', old.id, old.title, old.conditions, old.sponsor);
+        INSERT INTO study_words (rowid, title, conditions, sponsor) VALUES (new.id, new.title, new.conditions, new.sponsor);
+    END
+    """,
+    "CREATE VIRTUAL TABLE change_words USING fts5 (value, content = '', tokenize = 'unicode61 remove_diacritics 2')",
+    """
+    CREATE VIEW change_log AS
+    SELECT
+        c.id AS id,
+        s.nct_id || '@' || coalesce(c.date, v.date) || CASE WHEN o.change_id IS NULL AND v.ordinal > 1 THEN '.' || v.ordinal ELSE '' END
+            || '#' || f.name || coalesce('.' || replace(replace(c.item, '%', '%25'), '.', '%2E'), '') || coalesce('.' || c.attribute, '')
+            AS ref,
+        s.nct_id AS nct_id,
+        s.title AS title,
+        s.sponsor AS sponsor,
+        v.number AS version,
+        v.registry_version AS registry_version,
+        coalesce(c.date, v.date) AS date,
+        CASE WHEN o.change_id IS NULL THEN v.not_before ELSE o.not_before END AS not_before,
+        coalesce(o.load, v.load) AS load,
+        CASE WHEN o.change_id IS NULL THEN v.posted ELSE o.posted END AS posted,
+        coalesce(o.seen, v.seen) AS seen,
+        f.name || coalesce('.' || c.item, '') || coalesce('.' || c.attribute, '') AS path,
+        f.name AS field,
+        c.item AS item,
+        c.attribute AS attribute,
+        coalesce(c.kind, 'added') AS kind,
+        coalesce(c.tier, f.tier) AS tier,
+        c.before AS before,
+        c.after AS after,
+        c.baseline AS baseline,
+        c."by" AS "by",
+        coalesce(o.origin, v.origin) AS origin,
+        (SELECT coalesce(json_group_array(json(x.json)), '[]') FROM change_facts x WHERE x.change_id = c.id) AS facts,
+        'https://clinicaltrials.gov/study/' || s.nct_id AS url
+    FROM changes c
+    JOIN versions v ON v.id = c.version_id
+    JOIN studies s ON s.nct_id = v.nct_id
+    JOIN fields f ON f.id = c.field_id
+    LEFT JOIN occasions o ON o.change_id = c.id
+    """,
+)
+
+HISTORY_AND_NOTICES: Final = (
+    # What stands was compared by the first rule.
+    "ALTER TABLE versions ADD COLUMN rule INTEGER NOT NULL DEFAULT 1",
+    """
+    CREATE TABLE notices (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        load TEXT NOT NULL,
+        field TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        studies INTEGER NOT NULL,
+        followed INTEGER NOT NULL,
+        seen TEXT NOT NULL,
+        text TEXT NOT NULL,
+        seal TEXT GENERATED ALWAYS AS (
+            load || ' ' || field || ' ' || kind || ' ' || studies || ' ' || followed || ' ' || seen || ' ' || text
+        ) STORED,
+        UNIQUE (load, field, kind)
+    ) STRICT
+    """,
+    # How far back the registry's history of a study is recorded; a study need not be in the store while its history is being fetched.
+    """
+    CREATE TABLE histories (
+        nct_id TEXT PRIMARY KEY,
+        listed INTEGER NOT NULL,
+        oldest INTEGER,
+        newest INTEGER,
+        complete INTEGER NOT NULL DEFAULT 0,
+        fetched TEXT NOT NULL,
+        phrases BLOB,
+        seal TEXT GENERATED ALWAYS AS (
+            nct_id || ' ' || listed || ' ' || coalesce(oldest, '') || ' ' || coalesce(newest, '') || ' ' || complete || ' ' || fetched
+        ) STORED
+    ) STRICT, WITHOUT ROWID
+    """,
+    # What was fetched of a history that is not recorded yet, so that nothing is asked for twice after an interruption.
+    """
+    CREATE TABLE history_pages (
+        nct_id TEXT NOT NULL,
+        registry_version INTEGER NOT NULL,
+        content BLOB NOT NULL,
+        PRIMARY KEY (nct_id, registry_version)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "DROP VIEW change_log",
+    """
+    CREATE VIEW change_log AS
+    SELECT
+        c.id AS id,
+        s.nct_id || '@' || CASE
+            WHEN o.change_id IS NULL AND v.origin = 'history' THEN 'r' || v.registry_version
+            ELSE coalesce(c.date, v.date) || CASE WHEN o.change_id IS NULL AND v.ordinal > 1 THEN '.' || v.ordinal ELSE '' END
+            END
+            || '#' || f.name || coalesce('.' || replace(replace(c.item, '%', '%25'), '.', '%2E'), '') || coalesce('.' || c.attribute, '')
+            AS ref,
+        s.nct_id AS nct_id,
+        s.title AS title,
+        s.sponsor AS sponsor,
+        v.number AS version,
+        v.registry_version AS registry_version,
+        coalesce(c.date, v.date) AS date,
+        CASE WHEN o.change_id IS NULL THEN v.not_before ELSE o.not_before END AS not_before,
+        coalesce(o.load, v.load) AS load,
+        CASE WHEN o.change_id IS NULL THEN v.posted ELSE o.posted END AS posted,
+        coalesce(o.seen, v.seen) AS seen,
+        f.name || coalesce('.' || c.item, '') || coalesce('.' || c.attribute, '') AS path,
+        f.name AS field,
+        c.item AS item,
+        c.attribute AS attribute,
+        coalesce(c.kind, 'added') AS kind,
+        coalesce(c.tier, f.tier) AS tier,
+        c.before AS before,
+        c.after AS after,
+        c.baseline AS baseline,
+        c."by" AS "by",
+        coalesce(o.origin, v.origin) AS origin,
+        (SELECT coalesce(json_group_array(json(x.json)), '[]') FROM change_facts x WHERE x.change_id = c.id) AS facts,
+        'https://clinicaltrials.gov/study/' || s.nct_id AS url
+    FROM changes c
+    JOIN versions v ON v.id = c.version_id
+    JOIN studies s ON s.nct_id = v.nct_id
+    JOIN fields f ON f.id = c.field_id
+    LEFT JOIN occasions o ON o.change_id = c.id
+    """,
+)
