@@ -8,6 +8,8 @@ TrialsyncError
 │   └── UnknownWatch
 ├── SettingsError           exit 2   the TOML file, or the environment, cannot be used
 ├── FileError               exit 2   a file to read studies from cannot be used
+├── OutputError             exit 2   what was to be written cannot be: the output, an export
+├── PlaceUnusable           exit 2   a remembered place is not one of this log
 ├── RecordError             exit 3   one study's record cannot be used; the others can
 ├── StoreError              exit 2   the store cannot be used
 │   ├── StoreMissing        exit 2
@@ -77,6 +79,18 @@ class SettingsError(TrialsyncError):
 
 class FileError(TrialsyncError):
     """A file to read studies from cannot be used."""
+
+    exit_code = 2
+
+
+class OutputError(TrialsyncError):
+    """What was to be written cannot be: the standard output, or an export."""
+
+    exit_code = 2
+
+
+class PlaceUnusable(TrialsyncError):
+    """Where a reader of the log left off is not known, or is no place of this log."""
 
     exit_code = 2
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trialsync import log, settings
-from trialsync.errors import StoreMissing
+from trialsync.errors import OutputError, StoreMissing
 from trialsync.publish.render import Format, render
 from trialsync.publish.text import visible
 from trialsync.registry.numbers import nct_ids_in
@@ -21,7 +23,7 @@ from trialsync.store.reader import Reader
 from trialsync.store.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from trialsync.model import Watch
     from trialsync.publish.render import Sheet
@@ -110,5 +112,34 @@ def put(rows: Iterable[Row], sheet: Sheet, form: Format) -> bool:
     cut = False
     for piece in render(rows, sheet, form, width=width, color=terminal and not os.environ.get("NO_COLOR")):
         cut = cut or (form is Format.TABLE and "…" in piece)
-        sys.stdout.write(piece)
+        put_text(piece)
     return cut
+
+
+def put_text(text: str) -> None:
+    """Print text to standard output. Raises OutputError, BrokenPipeError."""
+    with output():
+        sys.stdout.write(text)
+
+
+@contextmanager
+def output() -> Iterator[None]:
+    """Tell a fault of the standard output, such as a full disk, as OutputError; a pipe that was closed at its other end is none."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"the output can't be written: {error.strerror}") from error
+
+
+def flush() -> None:
+    """Hand all that was printed to whoever reads it; a file has it on its disk then. Raises OutputError, BrokenPipeError."""
+    with output():
+        sys.stdout.flush()
+        try:
+            os.fsync(sys.stdout.fileno())
+        except (OSError, ValueError) as error:
+            # A pipe or a terminal can't, and has it all the same.
+            if isinstance(error, OSError) and error.errno in {errno.EIO, errno.ENOSPC, errno.EDQUOT}:
+                raise

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import sys
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import click
 
-from trialsync.cli.app import App, chosen, now, put, say
+from trialsync.cli.app import App, chosen, now, put, put_text, say
 from trialsync.cli.filters import Asked, filtered
+from trialsync.cli.remembered import begun, ordered, reading_as
 from trialsync.model import Ended
 from trialsync.publish.confirmed import confirmed, counted
 from trialsync.publish.render import Format, cut_footer
@@ -47,6 +49,13 @@ format_option = click.option(
 @click.option(
     "--order", type=click.Choice(["oldest", "newest"]), help="By id; without it newest on a terminal, oldest in a pipe and with --after."
 )
+@click.option(
+    "--since-last",
+    metavar="NAME",
+    help="What was recorded since the last time that NAME asked, the oldest first. Its place is one in the log, whatever the filters were, "
+    "and moves once the output was written. The first time of a NAME prints nothing, unless --since or --seen-since says from when; "
+    "with --after it goes on from there.",
+)
 @format_option
 @click.pass_obj
 def changes(
@@ -57,6 +66,7 @@ def changes(
     after: int | None,
     limit: int | None,
     order: str | None,
+    since_last: str | None,
     form: str | None,
 ) -> None:
     """Print the change log. Filters together all hold; one that is given twice is either.
@@ -66,38 +76,79 @@ def changes(
       trialsync changes --field 'outcomes.*' --study NCT07263919
       trialsync changes --field status.overallStatus --watch parkinson --format csv
       trialsync changes --after 700 --format jsonl
+      trialsync changes --since-last morning --format md     from cron: a digest, or nothing
     """
     present, style, terminal = now(), chosen(form), sys.stdout.isatty()
     wanted = asked.wanted(present, housekeeping=everything or style not in {Format.TABLE, Format.MD})
     most = limit if limit is not None else TERMINAL_LIMIT if terminal else 0
+    if since_last is not None:
+        newest = ordered(order, limit)
+        with reading_as(app, since_last, asked, after, present) as reading:
+            _check_studies(reading.reader, wanted)
+            if reading.begins:
+                begun(since_last, reading.reader)
+                reading.done(None)
+                return
+            heading = reading.heading() if style is Format.MD else None
+            how = _How(style, reading.after, 0 if newest else most, newest=newest)
+            reading.done(_print(reading.reader, wanted, how, heading=heading, quiet=not terminal))
+        return
     newest = order == "newest" if order else terminal and after is None
     with app.reader() as reader:
-        for each in wanted.studies:
-            reader.headlines(each)
+        _check_studies(reader, wanted)
         if after is not None:
             reader.check_cursor(after)
-        shown = 0
-        # Closed before the store is: whoever reads the pipe may have had enough in the middle.
-        rows = cast("Generator[LoggedChange]", reader.changes(wanted, after=after, limit=most or None, newest_first=newest))
-        with closing(rows) as found:
-            first = next(found, None)
-            if first is None:
+        _print(reader, wanted, _How(style, after, most, newest=newest))
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How rows are printed: ``most`` is the most of them, 0 for all."""
+
+    style: Format
+    after: int | None
+    most: int
+    newest: bool
+
+
+def _check_studies(reader: Reader, wanted: ChangeFilter) -> None:
+    for each in wanted.studies:
+        reader.headlines(each)
+
+
+def _print(reader: Reader, wanted: ChangeFilter, how: _How, *, heading: str | None = None, quiet: bool = False) -> int | None:
+    """Print the rows, and what there is to say of them; return the last row's id where ``most`` cut them, otherwise ``None``.
+
+    ``heading`` stands above rows; ``quiet`` says nothing where there are none.
+    """
+    style, after = how.style, how.after
+    shown = last = 0
+    # Closed before the store is: whoever reads the pipe may have had enough in the middle.
+    rows = cast("Generator[LoggedChange]", reader.changes(wanted, after=after, limit=how.most or None, newest_first=how.newest))
+    with closing(rows) as found:
+        first = next(found, None)
+        if first is None:
+            if not (quiet and style is Format.MD):
                 put([], CHANGES, style)
+            if not quiet:
                 say(*_why_empty(reader, wanted, after), *_confirmed(reader, wanted))
-                return
+            return None
 
-            def rows_shown() -> Iterator[dict[str, Json]]:
-                nonlocal shown
-                for row in itertools.chain([first], found):
-                    shown += 1
-                    yield change_json(row)
+        def rows_shown() -> Iterator[dict[str, Json]]:
+            nonlocal shown, last
+            for row in itertools.chain([first], found):
+                shown, last = shown + 1, row.id
+                yield change_json(row)
 
-            cut = put(rows_shown(), CHANGES, style)
-        footer = cut_footer(shown, reader.count(wanted, after=after)) if most and shown >= most else None
-        hidden = reader.hidden(wanted, after=after).housekeeping
-        note = f"{hidden:,} housekeeping {'change' if hidden == 1 else 'changes'} left out (--all shows them)" if hidden else None
-        whole = "shortened to fit (--format jsonl has everything whole)" if cut else None
-        say(*(line for line in (footer, note, whole) if line), *_confirmed(reader, wanted))
+        if heading:
+            put_text(f"{heading}\n\n")
+        cut = put(rows_shown(), CHANGES, style)
+    total = reader.count(wanted, after=after) if how.most and shown >= how.most else shown
+    hidden = reader.hidden(wanted, after=after).housekeeping
+    note = f"{hidden:,} housekeeping {'change' if hidden == 1 else 'changes'} left out (--all shows them)" if hidden else None
+    whole = "shortened to fit (--format jsonl has everything whole)" if cut else None
+    say(*(line for line in (cut_footer(shown, total), note, whole) if line), *_confirmed(reader, wanted))
+    return last if shown < total else None
 
 
 def _confirmed(reader: Reader, wanted: ChangeFilter) -> Iterator[str]:

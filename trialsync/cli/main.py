@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from trialsync import __version__
-from trialsync.cli.app import App, say
-from trialsync.errors import StoreError, TrialsyncError
+from trialsync.cli.app import App, output, say
+from trialsync.errors import OutputError, StoreError, TrialsyncError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; what trialsync raises on purpose is one sentence on standard error."""
     try:
         code = trialsync.main(args=None if arguments is None else list(arguments), prog_name="trialsync", standalone_mode=False)
-        sys.stdout.flush()
+        with output():
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -121,12 +122,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_INTERRUPTED)
     except (_EnoughError, BrokenPipeError):
         # No error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         sys.exit(0)
     except TrialsyncError as error:
         say(f"trialsync: {error}")
+        if isinstance(error, OutputError):
+            _print_no_more()
         sys.exit(error.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_no_more() -> None:
+    """Let what is still to be printed go nowhere, so that Python does not try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -129,13 +129,21 @@ class Reader:
     # The change log
 
     def changes(
-        self, wanted: ChangeFilter, *, after: int | None = None, limit: int | None = None, newest_first: bool = False
+        self,
+        wanted: ChangeFilter,
+        *,
+        after: int | None = None,
+        up_to: int | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
     ) -> Iterator[LoggedChange]:
         """Yield the rows of the change log that a filter wants, by id, one at a time; ``after`` is a cursor: rows with a greater id.
 
-        ``limit`` None is no limit. Raises BadFilter, UnknownWatch, StoreDamaged.
+        ``up_to`` is the greatest id that is wanted; ``limit`` None is no limit. Raises BadFilter, UnknownWatch, StoreDamaged.
         """
         found = conditions(self._db, wanted, after)
+        if up_to is not None:
+            found.add("c.id <= ?", up_to)
         order = "DESC" if newest_first else "ASC"
         sql = f"SELECT c.id FROM {found.source} ORDER BY c.id {order} LIMIT ?"
         for (number,) in self._db.rows(sql, (*found.parameters, -1 if limit is None else limit)):
