@@ -18,6 +18,7 @@ TrialsyncError
 │   ├── StoreBusy           exit 5   another process is writing
 │   ├── StoreTooNew         exit 6   written by a newer trialsync
 │   └── StoreDamaged        exit 6
+├── Stopped                 exit 3   the work under way was asked to end; what it committed is kept
 └── RegistryError           exit 4   the registry did not give what was asked
     ├── RegistryRefused     exit 2   it calls the request itself wrong (400); its own sentence is kept
     ├── RegistryUnavailable exit 4   no answer, 429, 5xx, or an answer that cannot be read
@@ -135,6 +136,15 @@ class StoreDamaged(StoreError):
     """The store's content contradicts itself."""
 
     exit_code = 6
+
+
+class Stopped(TrialsyncError):
+    """The work under way was asked to end, by a signal for example; every page that it committed is kept."""
+
+    exit_code = 3
+
+    def __init__(self) -> None:
+        super().__init__("stopped before its end", hint="what was seen is kept; the next poll goes on from there")
 
 
 class RegistryError(TrialsyncError):

@@ -12,14 +12,12 @@ from trialsync.cli.progress import progress
 from trialsync.errors import BadNctId, FileError, SettingsError, TrialsyncError, UnknownWatch, UsageError
 from trialsync.model import Ended, Watch, nct_id
 from trialsync.publish.confirmed import confirmed, counted
-from trialsync.registry.numbers import mistyped_in, nct_ids_in
-from trialsync.sync.poll import Policy, poll
+from trialsync.sync.following import follow, rename_watches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trialsync.settings import WatchTable
-    from trialsync.store.writer import Writer
     from trialsync.sync.poll import Outcome
 
 _NAMED = 3
@@ -46,53 +44,50 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
       trialsync sync parkinson            one watch
       trialsync sync NCT07263919          one study, with or without settings
     """
-    limits = app.settings.sync
-    policy = Policy(app.settings.store.baseline, limits.incremental_above, limits.sweep_days, limits.largest_loss)
     asked = list(_asked(app, what))
     code = 0
     with (
-        app.writer("trialsync sync", may_make=any(once for _, once in asked)) as writer,
+        app.writer("trialsync sync", may_make=any(isinstance(each, Watch) for each in asked)) as writer,
         open_registry(app.settings) as registry,
     ):
-        for table in app.settings.tables:
-            if table.was and writer.rename_watch(table.was, table.name):
-                say(f"the watch {table.was} is {table.name} now, and goes on where it was")
-        for named, once in asked:
+        for before, name in rename_watches(app.settings, writer):
+            say(f"the watch {before} is {name} now, and goes on where it was")
+        for each in asked:
             try:
-                watch = once or _watch(app, named, writer)
-                with progress(watch.name, "studies") as tell:
-                    outcome = poll(
-                        watch,
+                with progress(each.name, "studies") as tell:
+                    polled = follow(
+                        each,
+                        settings=app.settings,
                         registry=registry,
                         writer=writer,
                         now=now,
-                        policy=policy,
                         full=full,
-                        followed=once is None,
                         accept_removals=accept_removals,
                         progress=tell,
                     )
             except (UsageError, SettingsError, FileError) as error:  # what this watch asks for can't be asked; the others can
-                say(f"{named.name if named else ''}: {error}")
+                say(f"{each.name}: {error}")
                 code = max(code, error.exit_code)
                 continue
-            code = max(code, report(watch, outcome, quiet=quiet))
+            if polled.mistyped and not isinstance(each, Watch):
+                say(f"{each.name}: left out of {each.nct_ids_file}, not NCT and eight digits: {', '.join(polled.mistyped)}")
+            code = max(code, report(polled.watch, polled.outcome, quiet=quiet))
     return code
 
 
-def _asked(app: App, what: Sequence[str]) -> Iterator[tuple[WatchTable | None, Watch | None]]:
+def _asked(app: App, what: Sequence[str]) -> Iterator[WatchTable | Watch]:
     """Yield what to poll: a watch of the settings, or else one made of the NCT numbers that were typed, which is not followed."""
     known = {table.name: table for table in app.settings.tables}
     if not what:
         if not known:
             where = app.settings.source or "no settings file was found"
             raise SettingsError(f"there is nothing to follow ({where})", hint="trialsync init, or name studies: trialsync sync NCT07263919")
-        yield from ((table, None) for table in known.values())
+        yield from known.values()
         return
     numbers = []
     for word in dict.fromkeys(what):
         if word in known:
-            yield known[word], None
+            yield known[word]
             continue
         try:
             numbers.append(nct_id(word))
@@ -104,18 +99,7 @@ def _asked(app: App, what: Sequence[str]) -> Iterator[tuple[WatchTable | None, W
                 f"there is no watch {word!r}", hint=f"the settings have: {names}; a study is named by its NCT number"
             ) from None
     if numbers:
-        yield None, Watch(" ".join(numbers) if len(numbers) <= _NAMED else f"{len(numbers)} studies", nct_ids=tuple(numbers))
-
-
-def _watch(app: App, table: WatchTable | None, writer: Writer) -> Watch:
-    """Return a watch of the settings, its list of numbers read anew; what looks mistyped in it is said once."""
-    assert table is not None  # noqa: S101 - what is not in the settings is a watch already
-    watch = app.settings.watch(table, nct_ids_in)
-    if table.nct_ids_file is not None:
-        words = [word for word in mistyped_in(table.nct_ids_file) if writer.first_time(f"mistyped {table.nct_ids_file} {word}")]
-        if words:
-            say(f"{table.name}: left out of {table.nct_ids_file}, not NCT and eight digits: {', '.join(words)}")
-    return watch
+        yield Watch(" ".join(numbers) if len(numbers) <= _NAMED else f"{len(numbers)} studies", nct_ids=tuple(numbers))
 
 
 def report(watch: Watch, outcome: Outcome, *, quiet: bool) -> int:

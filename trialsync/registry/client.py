@@ -33,6 +33,7 @@ from trialsync.registry.answers import (
     retry_after,
     sentence,
 )
+from trialsync.registry.interruption import Interruption
 from trialsync.registry.pace import Pace
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ class Registry:
     sign of life in any phase but connecting, ``answer_seconds`` the most one answer may take, ``answer_bytes`` the most it may hold once
     decompressed.
 
-    Every method may raise RegistryUnavailable (nothing usable after ``attempts``), ClientRejected (403) and RegistryRefused (400, 414).
+    Every method may raise RegistryUnavailable (nothing usable after ``attempts``), ClientRejected (403), RegistryRefused (400, 414), and
+    Stopped after ``interrupt``.
     ``requests``, ``bytes``, ``retries``, ``waited`` (seconds) and ``answers`` (by HTTP status) count since construction.
     """
 
@@ -136,6 +138,7 @@ class Registry:
         self._answer_seconds = answer_seconds
         self._answer_bytes = answer_bytes
         self._host = base.host
+        self._interruption = Interruption()
         self._client = httpx.Client(
             base_url=base,
             transport=transport,
@@ -161,6 +164,10 @@ class Registry:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def interrupt(self) -> None:
+        """End the request under way, from another thread: it and every later one raise Stopped. A ``sleep`` has to return by itself."""
+        self._interruption.set()
 
     def version(self, etag: str | None = None) -> RegistryVersion | None:
         """Return what ``/version`` says, or ``None`` if it is still what it was at ``etag``.
@@ -192,7 +199,8 @@ class Registry:
         """
         asked = at = normal_nct_id(nct_id)
         for hop in range(_HOPS):
-            found = self._ask(f"studies/{at}", partial(self._study_or_next, asked=asked, at=at, gone=hop == 0))
+            with structlog.contextvars.bound_contextvars(nct_id=asked):
+                found = self._ask(f"studies/{at}", partial(self._study_or_next, asked=asked, at=at, gone=hop == 0))
             if isinstance(found, Fetched):
                 return found
             at = found
@@ -255,6 +263,7 @@ class Registry:
                         failed = _Failed(str(unreadable), _LATER)
                     except _Failed as failure:
                         failed = failure
+                    self._interruption.check()
                     wait = self._patience(failed, attempt.next_wait)
                     log.warning(
                         "registry.retry" if again(failed) is not False else "registry.gave_up", path=path, attempt=number, saw=failed.saw
@@ -309,9 +318,11 @@ class Registry:
 
     def _once(self, path: str, params: Mapping[str, str], headers: Mapping[str, str]) -> _Answer:
         self.waited += self._pace.wait()
+        self._interruption.check()
         self.requests += 1
+        extensions = {"trace": self._interruption.trace}
         try:
-            with self._client.stream("GET", path, params=dict(params), headers=dict(headers)) as response:
+            with self._client.stream("GET", path, params=dict(params), headers=dict(headers), extensions=extensions) as response:
                 self.answers[response.status_code] += 1
                 try:
                     return _Answer(response.status_code, response.headers, self._body(response))

@@ -18,13 +18,16 @@ class Pace:
     """
 
     def __init__(self, requests_per_second: float, *, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        if not requests_per_second > 0:
-            raise UsageError(f"requests_per_second is {requests_per_second}", hint="a number above 0; the registry's robots.txt asks for 1")
-        self._interval = 1.0 / requests_per_second
+        self._interval = _interval(requests_per_second)
         self._monotonic = monotonic
         self._sleep = sleep
         self._lock = threading.Lock()
         self._last = self._due = float("-inf")
+
+    def change(self, requests_per_second: float) -> None:
+        """Keep another pace from the next request but one on; what was spent stays spent."""
+        with self._lock:
+            self._interval = _interval(requests_per_second)
 
     def wait(self) -> float:
         """Wait for this request's turn, and return the seconds waited."""
@@ -38,3 +41,9 @@ class Pace:
         if turn > at:
             self._sleep(turn - at)
         return turn - at
+
+
+def _interval(requests_per_second: float) -> float:
+    if not requests_per_second > 0:
+        raise UsageError(f"requests_per_second is {requests_per_second}", hint="a number above 0; the registry's robots.txt asks for 1")
+    return 1.0 / requests_per_second

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from trialsync.errors import DataChanged, RegistryError, RegistryUnavailable, TrialsyncError
+from trialsync.errors import DataChanged, RegistryError, RegistryUnavailable, Stopped, TrialsyncError
 from trialsync.model import Ended, Origin, Poll, instant
 from trialsync.registry import query
 from trialsync.registry.walk import Walk
@@ -78,6 +78,7 @@ def poll(
     followed: bool = True,
     accept_removals: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Outcome:
     """Poll a watch once and return how it ended; a failure of the registry ends the poll, not the caller.
 
@@ -85,8 +86,9 @@ def poll(
     older than that one records nothing. A poll that skips more records than the one before it is partial, so that they are asked for again
     at once; where they stay unusable they do not keep the watch from being complete. ``followed`` is false for studies that are asked for
     once, outside any watch; ``accept_removals`` concludes even where a large share of the watch is missing. ``progress`` is told the
-    studies done and the total, where the registry counts. Raises StoreError only: then nothing of the page under way is kept, and
-    everything before it is.
+    studies done and the total, where the registry counts. ``stop`` is asked after each page that was committed: once it says so, or the
+    registry's client is interrupted, the poll ends partial, or failed where it saw nothing. Raises StoreError only: then nothing of the
+    page under way is kept, and everything before it is.
     """
     requests_before = registry.requests
     asked = query.canonical(watch)
@@ -102,6 +104,7 @@ def poll(
     tally = Tally()
     ended = Ended.FAILED
     error: TrialsyncError | None = None
+    bound = structlog.contextvars.bind_contextvars(poll=poll_id, watch=watch.name)
     try:
         tag = before.etag if before is not None and same_query and not full else None
         version = registry.version(tag)
@@ -121,14 +124,16 @@ def poll(
                 registry,
                 receiver,
                 policy,
-                partial(_record, progress=progress, oldest=max(filter(None, (shown, row.load)), default=None)),
+                partial(_record, progress=progress, stop=stop, oldest=max(filter(None, (shown, row.load)), default=None)),
                 may_skip=writer.skipped_before(name, asked),
                 accept_removals=accept_removals,
             )
             ended = Ended.COMPLETE if concluded else Ended.PARTIAL
-    except RegistryError as failure:
+    except (RegistryError, Stopped) as failure:
         error = failure
         ended = Ended.PARTIAL if tally.studies else Ended.FAILED
+    finally:
+        structlog.contextvars.reset_contextvars(**bound)
     row = replace(row, requests=registry.requests - requests_before)
     return finish(row, ended, tally, error, writer=writer, now=now, previous_load=before.load if before else None)
 
@@ -229,7 +234,14 @@ def _moved(
     raise AssertionError  # the last restart returned or raised
 
 
-def _record(walk: Walk, receiver: Receiver, *, progress: Callable[[int, int | None], None] | None, oldest: str | None) -> None:
+def _record(
+    walk: Walk,
+    receiver: Receiver,
+    *,
+    progress: Callable[[int, int | None], None] | None,
+    stop: Callable[[], bool] | None,
+    oldest: str | None,
+) -> None:
     """Take a walk to its end, committing each page; raise where it shows a load before ``oldest``.
 
     What this walk had seen when a new load made it start over says nothing of that load: it is seen again, or was not shown.
@@ -248,6 +260,8 @@ def _record(walk: Walk, receiver: Receiver, *, progress: Callable[[int, int | No
             receiver.page(arrivals_by_posted(page.studies))
         if progress is not None:
             progress(page.seen, page.total)
+        if stop is not None and stop():
+            raise Stopped
 
 
 def arrivals(fetched: Iterable[Fetched], load: str) -> list[Arrival]:
