@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from visiting import Visitor, follow_the_packaged_loads, settings_of, visitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,3 +50,17 @@ def records(registry_folder: Path) -> Callable[[], tuple[Study, ...]]:
     """Return a function that returns 602 real studies as of their last dated load, read once. They are shared: do not change them."""
     assert registry_folder
     return _records
+
+
+@pytest.fixture(scope="session")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the store of the packaged loads, each polled on its day; it is shared: do not change it."""
+    store = tmp_path_factory.mktemp("packaged") / "trialsync.db"
+    follow_the_packaged_loads(store)
+    return store
+
+
+@pytest.fixture
+def web(packaged: Path, tmp_path: Path) -> Visitor:
+    """Return a visitor of the web application over the packaged loads' store, with settings that name nothing."""
+    return visitor(packaged, settings_of(tmp_path))

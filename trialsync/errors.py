@@ -16,6 +16,7 @@ TrialsyncError
 │   ├── StoreForeign        exit 2   a file, but not a trialsync store
 │   ├── StoreUnwritable     exit 2   read-only, or the disk is full
 │   ├── StoreBusy           exit 5   another process is writing
+│   ├── AnswerTooLong       exit 2   the question would take longer than its asker allowed
 │   ├── StoreTooNew         exit 6   written by a newer trialsync
 │   └── StoreDamaged        exit 6
 ├── Stopped                 exit 3   the work under way was asked to end; what it committed is kept
@@ -124,6 +125,10 @@ class StoreBusy(StoreError):
     """Another process holds the store for writing."""
 
     exit_code = 5
+
+
+class AnswerTooLong(StoreError):
+    """The store was given so many seconds for its answers, and the question takes longer."""
 
 
 class StoreTooNew(StoreError):

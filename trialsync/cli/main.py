@@ -37,6 +37,7 @@ _COMMANDS = {
     "backup": "care:backup",
     "restore": "care:restore",
     "demo": "demo:demo",
+    "serve": "serving:serve",
     "sandbox": "sandbox:sandbox",
 }
 """Where each command is, in the order of work; only the one that is typed is loaded, so that asking the log is quick."""

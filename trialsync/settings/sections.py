@@ -19,6 +19,7 @@ from trialsync.settings.values import (
     Cron,
     Duration,
     FilePath,
+    Host,
     Name,
     NctId,
     OneValue,
@@ -98,10 +99,12 @@ class Sync(Section):
 
 
 class Web(Section):
-    """``[web]``: the address that the web pages are served on."""
+    """``[web]``: the address that the web pages are served on, the names that it answers to, and whether contact persons are shown."""
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: int = Field(default=8377, ge=1, le=65535)
+    hosts: list[Host] = Field(default_factory=list)
+    contacts: bool = False
 
 
 class Site(Section):

@@ -63,6 +63,12 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}", value):
+        raise ValueError('must be a name such as "trials.example.org", without scheme, port or path')
+    return value.lower().rstrip(".")
+
+
 def _contact(value: str) -> str:
     # RFC 9110, 5.6.5: what stands in a comment of a header is plain text without brackets or backslashes.
     if not value.strip() or not value.isascii() or not value.isprintable() or set(value) & set("()\\"):
@@ -149,6 +155,7 @@ Cron = Annotated[str, AfterValidator(_cron)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
 Contact = Annotated[str, AfterValidator(_contact)]
+Host = Annotated[str, AfterValidator(_host)]
 NctId = Annotated[str, AfterValidator(_nct_id)]
 Name = Annotated[str, AfterValidator(_name)]
 FilePath = Annotated[Path, BeforeValidator(_path)]

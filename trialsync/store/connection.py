@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from sqlite_utils import Database
 
-from trialsync.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, StoreMissing, StoreTooNew, StoreUnwritable
+from trialsync.errors import AnswerTooLong, StoreBusy, StoreDamaged, StoreError, StoreForeign, StoreMissing, StoreTooNew, StoreUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ _UNWRITABLE: Final = frozenset(
 )
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 _PRIMARY_CODE: Final = 0xFF
+_STEPS_BETWEEN_LOOKS: Final = 5_000
 _BUGS: Final = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.NotSupportedError)
 _WAIT_SECONDS: Final = 10.0
 
@@ -60,6 +62,8 @@ def _told(path: Path, error: Exception) -> StoreError:
         return StoreUnwritable(f"no room left to write {path}", hint="free some space; the store keeps what was recorded so far")
     if code in _UNWRITABLE:
         return StoreUnwritable(f"{path} can't be written or read: {error}", hint="check permissions, the disk, and the folder it lies in")
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return AnswerTooLong("the question takes longer than it may", hint="narrow it: fewer studies, fields or days, or a smaller limit")
     if code in _BUSY:
         return StoreBusy(f"another program has locked {path}: {error}", hint="close it, or try again")
     return StoreDamaged(f"{path} is damaged: {error}", hint=RESTORE_HINT)
@@ -103,6 +107,12 @@ class Connection:
         """Run a statement once for each of these."""
         with self._faults:
             self.raw.executemany(sql, parameters)
+
+    def stop_after(self, seconds: float) -> None:
+        """Let no statement run on once so many seconds from now are over: it raises AnswerTooLong. Nor does one wait longer for a lock."""
+        end = time.monotonic() + seconds
+        self.raw.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
+        self.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     @contextmanager
     def atomic(self) -> Iterator[None]:

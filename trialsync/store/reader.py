@@ -101,14 +101,17 @@ class Reader:
         connection.raw.create_function("is_in_country", 5, is_in_country, deterministic=True)
 
     @classmethod
-    def open(cls, path: Path) -> Reader:
+    def open(cls, path: Path, *, limit_seconds: float | None = None) -> Reader:
         """Open a store for reading; one of an older schema is brought up first, after a backup beside it.
 
-        Raises StoreMissing, StoreForeign, StoreTooNew, StoreDamaged; StoreBusy or StoreUnwritable where an older one can't be brought up.
+        With ``limit_seconds`` every answer has to come within so many seconds from now, or raises AnswerTooLong. Raises StoreMissing,
+        StoreForeign, StoreTooNew, StoreDamaged; StoreBusy or StoreUnwritable where an older one can't be brought up.
         """
         schema.bring_up(path)
         connection = connect(path, writable=False)
         try:
+            if limit_seconds is not None:
+                connection.stop_after(limit_seconds)
             connection.execute("BEGIN")
             check_version(connection, schema.SCHEMA)
         except BaseException:

@@ -1,0 +1,59 @@
+"""The web application: the HTTP API, and the pages and feeds beside it, behind one gate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from trialsync.errors import TrialsyncError
+from trialsync.web import api, problems
+from trialsync.web.desk import Desk
+from trialsync.web.problems import Problem
+from trialsync.web.security import Gate, allowed_hosts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+
+    from trialsync.settings import Settings
+
+_GONE = 404
+
+
+def make_app(store: Path, settings: Settings, *, now: Callable[[], datetime], listening: str | None = None) -> Starlette:
+    """Return the web application over a store, which is opened anew for each request and need not be there yet.
+
+    ``now`` returns an aware UTC datetime. ``listening`` is the address that the server listens on, where it is not the settings'.
+    """
+    desk = Desk(store, settings, now)
+    routes: list[BaseRoute] = [*api.routes(desk)]
+
+    async def told(request: Request, error: Exception) -> Response:
+        del request
+        return problems.response(_problem(error, store))
+
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Gate, hosts=allowed_hosts(settings, listening))],
+        exception_handlers={Problem: told, TrialsyncError: told, HTTPException: told},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _problem(error: Exception, store: Path) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, TrialsyncError):
+        return problems.of_error(error, store)
+    if isinstance(error, HTTPException) and error.status_code == _GONE:
+        return problems.not_found("no page has this address", hint="/api lists what can be asked")
+    return problems.failed()

@@ -1,0 +1,78 @@
+"""Where questions are put to the store: in a thread, on a connection of their own, within two seconds, and only so many at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from trialsync.store.reader import Reader
+from trialsync.web.answer import Answer, respond
+from trialsync.web.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from trialsync.settings import Settings
+
+    Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+    Work: TypeAlias = Callable[[Request, Reader], Answer]
+
+LIMIT_SECONDS: Final = 2.0
+"""How long the store may take for one request."""
+
+_AT_ONCE: Final = 4
+_WAITING: Final = 64
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every face of the web shares: the store's place, the settings, the clock (aware, UTC), and the way to ask.
+
+    ``limit_seconds`` bounds what one request may take in the store, ``at_once`` how many ask it together, ``waiting`` how many more may
+    wait for their turn.
+    """
+
+    store: Path
+    settings: Settings
+    now: Callable[[], datetime]
+    limit_seconds: float = LIMIT_SECONDS
+    at_once: int = _AT_ONCE
+    waiting: int = _WAITING
+    _limiters: list[CapacityLimiter] = field(default_factory=list, repr=False, compare=False)
+
+    async def ask(self, work: Callable[[Reader], _T]) -> _T:
+        """Return what a function makes of a reader, which is one moment of the store and closed behind it; it runs in a thread.
+
+        Raises what the function raises, StoreError, and Problem (503) where too many wait already.
+        """
+        if not self._limiters:
+            # Made on first use: it belongs to the event loop that is running.
+            self._limiters.append(CapacityLimiter(self.at_once))
+        limiter = self._limiters[0]
+        if limiter.statistics().tasks_waiting >= self.waiting:
+            raise Problem(
+                503, "too-many-requests", "Too many ask at once", "too many requests wait for the store", headers={"Retry-After": "2"}
+            )
+
+        def asked() -> _T:
+            with Reader.open(self.store, limit_seconds=self.limit_seconds) as reader:
+                return work(reader)
+
+        return await to_thread.run_sync(asked, limiter=limiter)
+
+    def endpoint(self, work: Work) -> Endpoint:
+        """Return the endpoint that answers a request by a function of the request and a reader, with an ETag, and 304 where it suffices."""
+
+        async def answered(request: Request) -> Response:
+            return respond(request, await self.ask(lambda reader: work(request, reader)))
+
+        return answered
