@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +19,7 @@ from trialsync.study.leaves import drift
 from trialsync.sync.losses import Losses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from trialsync.model import Slice, Study
     from trialsync.store.rows import Known
@@ -50,7 +52,8 @@ class Tally:
     that the load shows which will be concluded from, ``counted`` all that arrived, also of a load that a newer one has overtaken;
     ``drifted`` are the paths that the vocabulary does not know. ``slices``, where there are any, are the parts of a large watch once the
     poll has ended. ``older`` counts those among the skipped that only say what the store knows to be over, as an import that is done again
-    has many.
+    has many. ``modules`` counts the changes by the first word of their field; ``lags`` has for each update the seconds from the day on
+    which it was posted (00:00 UTC) until it was seen.
     """
 
     studies: int = 0
@@ -69,6 +72,13 @@ class Tally:
     drifted: set[str] = field(default_factory=set)
     losses: Losses = field(default_factory=Losses)
     slices: list[Slice] | None = None
+    modules: Counter[str] = field(default_factory=Counter)
+    lags: list[float] = field(default_factory=list)
+
+    def recorded(self, changes: Sequence[Change]) -> None:
+        """Count rows that were added to the log."""
+        self.changes += len(changes)
+        self.modules.update(change.field.partition(".")[0] for change in changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +225,9 @@ class Receiver:
         )
         self.writer.add_version(version, study, digest, changes, baseline=False)
         self.tally.updated += 1
-        self.tally.changes += len(changes)
+        self.tally.recorded(changes)
+        if posted != record.posted(old) and is_day(posted):
+            self.tally.lags.append((datetime.fromisoformat(self.seen) - datetime.fromisoformat(f"{posted}T00:00Z")).total_seconds())
         self.tally.losses.note(nct_id, changes, study)
         now_present = Presence.WITHHELD if is_withheld else Presence.LISTED
         if before.presence is not now_present and (_is_there(before) or _is_later(arrival, before)):
@@ -248,7 +260,7 @@ class Receiver:
         )
         self.writer.set_presence(nct_id, now)
         self.writer.set_missing_since(nct_id, None)
-        self.tally.changes += 1
+        self.tally.recorded([change])
 
     def _join(self, nct_id: str, arrival: Arrival, before: Known | None, version: Version | None, joining: Joining) -> None:
         """Note that a study joined the watch; after the watch's first complete walk that is news."""
@@ -278,7 +290,7 @@ class Receiver:
                 seen=self.seen,
                 origin=self.origin,
             )
-        self.tally.changes += len(rows)
+        self.tally.recorded(rows)
 
 
 def presence_change(before: Presence | None, after: Presence) -> Change:

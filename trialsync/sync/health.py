@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from trialsync.model import instant, is_day
+from trialsync.store.rows import sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,7 +182,8 @@ def _first_sight(known: WatchStanding | None, settings: Settings, stands: Standi
 
 
 def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    with sound("a poll's row"):
+        return datetime.fromisoformat(text)
 
 
 def advice(found: Health) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +18,7 @@ from trialsync.sync.moved import can_be_narrowed, plan, walk_moved
 from trialsync.sync.presence import follow_up, unseen_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from trialsync.model import Watch
@@ -57,7 +57,8 @@ class Outcome:
 
     ``poll`` is its row; ``skipped`` has a sentence for each record left out, ``notes`` what else is worth saying once;
     ``previous_load`` is the load (ISO day) of the last complete poll before; ``error`` is what
-    went wrong.
+    went wrong. ``modules`` counts the changes by the first word of their field, ``lags`` are the seconds from posted to seen of each
+    update.
     """
 
     poll: Poll
@@ -65,6 +66,8 @@ class Outcome:
     notes: tuple[str, ...] = ()
     previous_load: str | None = None
     error: TrialsyncError | None = None
+    modules: Mapping[str, int] = field(default_factory=dict)
+    lags: tuple[float, ...] = ()
 
 
 def poll(
@@ -324,7 +327,7 @@ def finish(
         *tally.notes,
         *_of_fields(tally, writer, row.load),
     )
-    return Outcome(row, tuple(tally.skipped), notes, previous_load, error)
+    return Outcome(row, tuple(tally.skipped), notes, previous_load, error, dict(tally.modules), tuple(tally.lags))
 
 
 def _of_fields(tally: Tally, writer: Writer, load: str | None) -> Iterator[str]:

@@ -339,7 +339,7 @@ def _record_whole(change: Change, nct_id: str, study: Study, receiver: Receiver,
         seen=receiver.seen,
         origin=receiver.origin,
     )
-    receiver.tally.changes += 1
+    receiver.tally.recorded([change])
 
 
 def _studies(count: int) -> str:

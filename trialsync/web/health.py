@@ -1,0 +1,78 @@
+"""``/healthz``, ``/readyz`` and ``/metrics``: what supervisors, balancers and Prometheus ask, answered from the store of that moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from trialsync.errors import StoreError
+from trialsync.store.reader import Reader
+from trialsync.sync.health import Word, broken, health
+from trialsync.web.metrics import CONTENT_TYPE, store_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+    from trialsync.settings import Settings
+    from trialsync.sync.health import Health
+    from trialsync.web.metrics import Metrics
+
+_UNAVAILABLE = 503
+
+
+def routes(
+    store: Path,
+    settings: Callable[[], Settings],
+    *,
+    now: Callable[[], datetime],
+    metrics: Metrics | None = None,
+    ticking: Callable[[], bool] | None = None,
+) -> list[Route]:
+    """Return the three routes. ``settings`` gives those in force, asked anew each time so that a reload holds at once.
+
+    ``/healthz``: JSON of the health; 200 where it is ok, 503 otherwise. ``/readyz``: 200 where the store can be read and ``ticking``, the
+    daemon's scheduler, is well. ``/metrics``: the counters of ``metrics`` and the store's gauges. A store that can't be read is 503 with
+    the sentence as JSON in all three. ``now`` returns an aware UTC datetime.
+    """
+
+    def look() -> Health:
+        with Reader.open(store) as reader:
+            return health(reader, settings(), now())
+
+    def healthz(_: Request) -> Response:
+        try:
+            found = look()
+        except StoreError as error:
+            return _json(broken(error), well=False)
+        return _json(found.json(), well=found.word is Word.OK)
+
+    def readyz(_: Request) -> Response:
+        try:
+            Reader.open(store).close()
+        except StoreError as error:
+            return _json({"ready": False, "say": [str(error)]}, well=False)
+        if ticking is not None and not ticking():
+            return _json({"ready": False, "say": ["the scheduler does not tick"]}, well=False)
+        return _json({"ready": True, "say": []}, well=True)
+
+    def exposed(_: Request) -> Response:
+        try:
+            found = look()
+        except StoreError as error:
+            return _json(broken(error), well=False)
+        return Response(store_text(found) if metrics is None else metrics.text(found), media_type=CONTENT_TYPE, headers=_FRESH)
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposed)]
+
+
+_FRESH = {"Cache-Control": "no-store"}
+
+
+def _json(value: dict[str, Any], *, well: bool) -> JSONResponse:
+    return JSONResponse(value, status_code=200 if well else _UNAVAILABLE, headers=_FRESH)
