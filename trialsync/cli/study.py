@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trialsync.cli.app import App, chosen, now, put, say
+from trialsync.cli.app import App, chosen, now, put, put_text, say
 from trialsync.cli.changes import format_option
 from trialsync.cli.when import day
 from trialsync.errors import UsageError
 from trialsync.model import Presence, Tier
 from trialsync.model import nct_id as normal_nct_id
-from trialsync.publish.page import page
 from trialsync.publish.render import Format, json_text
 from trialsync.publish.sheets import CHANGES, STUDY, STUDY_CHANGES, change_json, study_rows, version_json
 from trialsync.publish.text import one_line
-from trialsync.study.fields import PRESENCE
+from trialsync.sync.pages import look, page_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,40 +97,11 @@ def show(app: App, nct_id: str, *, as_of: str | None, version_number: int | None
         raise UsageError("--as-of and --version together name two versions", hint="give one of them")
     site = app.settings.site
     with app.reader() as reader:
-        headlines = reader.headlines(number)
-        known = reader.versions(number)
-        if version_number is not None and version_number > len(known):
-            raise UsageError(f"{number} has no version {version_number}", hint=f"it has {len(known)}: trialsync log {number}")
-        until = day(as_of, "--as-of", now()) if as_of else None
-        version = reader.version_at(number, until) if until else known[(version_number or len(known)) - 1]
-        study = reader.study(number, version=version.number)
-        is_latest = version.number == len(known)
-        every = reader.changes_of(number) if form == "page" else []
-        rows = [row for row in every if row.version <= version.number]
-        presence = _presence(every, until or (None if is_latest else version.date), headlines.presence)
-        last_seen = (reader.last_seen(number) if is_latest else None) or version.seen
+        sight = look(reader, number, as_of=day(as_of, "--as-of", now()) if as_of else None, version=version_number)
+        text = page_of(reader, sight, site) if form == "page" else ""
     if form == "json":
-        sys.stdout.write(f"{json_text(study)}\n")
+        put_text(f"{json_text(sight.study)}\n")
     elif form == "table":
-        put(study_rows(study), STUDY, Format.TABLE)
+        put(study_rows(sight.study), STUDY, Format.TABLE)
     else:
-        sys.stdout.write(
-            page(
-                study,
-                changes=rows,
-                last_seen_at=last_seen,
-                base_url=site.base_url,
-                note=site.note,
-                baseline=site.baseline,
-                presence=presence,
-            )
-        )
-
-
-def _presence(rows: Sequence[LoggedChange], until: str | None, present: Presence) -> Presence:
-    """Return what the registry said of the study as a whole at the end of an ISO day, ``None`` for now."""
-    told = [row for row in rows if row.field == PRESENCE]
-    if until is None or not told:
-        return present
-    then = [row.after for row in told if row.date <= until]
-    return Presence(then[-1] if then else told[0].before or Presence.LISTED)
+        put_text(text)

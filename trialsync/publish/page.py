@@ -42,13 +42,15 @@ def page(
     note: str | None = None,
     baseline: bool = True,
     presence: Presence = Presence.LISTED,
+    merged_into: str | None = None,
 ) -> str:
     """Return the study's Markdown page, ending in a line feed.
 
     ``changes`` are the study's logged changes in any order, up to the version shown; the page picks the recent ones of the core fields.
     ``last_seen_at`` is a UTC instant ending in ``Z``: when the last complete poll or import covered the study. Pages are at
     ``<base_url>/trials/<NCT_ID>.md``; without ``base_url`` nothing is called canonical. ``note`` ends the page. ``baseline`` says whether
-    rows of the first known version are shown. A study that the registry no longer lists says so in the front matter and the key facts.
+    rows of the first known version are shown. A study that the registry no longer lists says so in the front matter and the key facts,
+    with the number that it was merged into.
     """
     number = one_line(record.nct_id(study) or "")
     source_url = f"https://clinicaltrials.gov/study/{number}"
@@ -62,6 +64,7 @@ def page(
                 ("nct_id", number),
                 ("overall_status", record.overall_status(study)),
                 ("registry_presence", gone),
+                ("merged_into", merged_into),
                 ("phase", _joined(record.phases(study))),
                 ("sponsor", record.sponsor(study)),
                 ("study_type", record.study_type(study)),
@@ -77,7 +80,7 @@ def page(
         + f"\n# {inline_markdown(heading)}",
         _labelled("Official Title", record.official_title(study)),
         f"**NCT ID:** [{number}]({source_url})",
-        _section("Key Facts", _key_facts(study, gone)),
+        _section("Key Facts", _key_facts(study, gone, merged_into)),
         _section("Brief Summary", block_markdown(record.brief_summary(study) or "")),
         _section("Eligibility", _eligibility(study)),
         _section("Arms", _lines(_arm(arm) for arm in record.arms(study))),
@@ -129,12 +132,13 @@ def _section(title: str, body: str) -> str:
     return f"## {title}\n\n{body}" if body else ""
 
 
-def _key_facts(study: Study, gone: str | None) -> str:
+def _key_facts(study: Study, gone: str | None, merged_into: str | None) -> str:
     count = record.enrollment(study)
     enrollment = "Actual Enrollment" if record.enrollment_type(study) == "ACTUAL" else "Target Enrollment"
     facts = (
         ("Status", record.overall_status(study)),
         ("Registry Presence", gone),
+        ("Merged Into", merged_into),
         ("Phase", _joined(record.phases(study))),
         ("Study Type", record.study_type(study)),
         (enrollment, None if count is None else str(count)),
