@@ -52,3 +52,14 @@ def stamped(study: dict[str, Any], day: str) -> bytes:
     misc = {"versionHolder": day, **{name: part for name, part in derived.get("miscInfoModule", {}).items() if name != "versionHolder"}}
     others = {name: part for name, part in derived.items() if name != "miscInfoModule"}
     return orjson.dumps({**study, "derivedSection": {"miscInfoModule": misc, **others}})
+
+
+def templates() -> list[dict[str, Any]]:
+    """Return every record at hand that a study can be made from: one for each study."""
+    latest = {line["nctId"]: line["study"] for line in dated()}
+    if IS_REAL:
+        with lzma.open(SHARED / "studies.jsonl.xz") as file:
+            for line in file:
+                study = orjson.loads(line)
+                latest.setdefault(study["protocolSection"]["identificationModule"]["nctId"], study)
+    return list(latest.values())
