@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from trialsync import __version__
 from trialsync.settings import Settings, load
+from trialsync.store.schema import SCHEMA
 from trialsync.sync.poll import poll
 from trialsync.web.health import routes
 from trialsync.web.metrics import Metrics
@@ -147,7 +148,7 @@ def test_metrics_count_what_polls_did(world: World) -> None:
     assert found["trialsync_watch_studies", "ataxia"] == 2
     assert found["trialsync_store_studies",] == 2
     assert found["trialsync_store_bytes",] >= world.store.stat().st_size
-    assert found["trialsync_build_info", "1", __version__] == 1
+    assert found["trialsync_build_info", str(SCHEMA), __version__] == 1
 
 
 def test_the_last_success_survives_a_restart(world: World) -> None:

@@ -33,6 +33,7 @@ _COMMANDS = {
     "fields": "lists:fields",
     "polls": "lists:polls",
     "check": "starting:check",
+    "health": "health:health",
     "verify": "care:verify",
     "backup": "care:backup",
     "restore": "care:restore",

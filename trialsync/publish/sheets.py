@@ -123,6 +123,25 @@ def _count(name: str, *, optional: bool = False) -> Column:
     return Column(name, lambda row, _: "" if row.get(name) is None else f"{row[name]:,}", right=True, optional=optional)
 
 
+def _age(row: Row, room: int | None) -> str:
+    """Return how long ago the last success was, in its two largest units."""
+    del room
+    if row["age"] is None:
+        return "never"
+    minutes, hours, days = int(row["age"] // 60), int(row["age"] // 3600), int(row["age"] // 86400)
+    if days:
+        return f"{days} d {hours % 24} h ago"
+    return f"{hours} h {minutes % 60} min ago" if hours else f"{minutes} min ago"
+
+
+def _writer(row: Row, room: int | None) -> str:
+    del room
+    holder = row["holder"]
+    return (
+        f"{holder['command']} (pid {holder['pid']} on {holder['host']}), since {holder['since'][:16].replace('T', ' ')}Z" if holder else ""
+    )
+
+
 _WHAT_AND_HOW: Final = (
     _path("path"),
     Column("kind", key("kind"), tints=_KINDS),
@@ -198,3 +217,32 @@ STUDY: Final = Sheet(
     (Column("field", lambda row, room: path_in(row["field"], room), least=20), Column("value", key("value"), least=20, most=100)),
 )
 """One study, field by field."""
+
+WATCH_HEALTH: Final = Sheet(
+    ("name", "members", "load", "last_success", "age", "next_due", "overdue_from", "overdue", "failures", "ended", "message"),
+    (
+        Column("watch", key("name"), least=12),
+        _count("members"),
+        Column("load", key("load"), optional=True),
+        Column("last success", _age),
+        Column("health", lambda row, _: "overdue" if row["overdue"] else "ok", tints=MappingProxyType({"overdue": "31", "ok": "32"})),
+        Column("failures", lambda row, _: f"{row['failures']:,}" if row["failures"] else "", right=True, optional=True),
+        Column("ended", key("ended"), optional=True, tints=_ENDS),
+        Column("message", key("message"), least=16, optional=True),
+    ),
+)
+"""The health of watches."""
+
+STORE_HEALTH: Final = Sheet(
+    ("store", "bytes", "schema", "studies", "versions", "load", "registry_stale", "holder"),
+    (
+        Column("store", lambda row, room: path_in(row["store"], room), least=16),
+        _count("bytes"),
+        Column("schema", key("schema"), right=True),
+        _count("studies"),
+        _count("versions"),
+        Column("load", lambda row, _: f"{row['load']}{' (stale)' if row['registry_stale'] else ''}" if row["load"] else "", optional=True),
+        Column("writing now", _writer, least=16, optional=True),
+    ),
+)
+"""The health of a store."""

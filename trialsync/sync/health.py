@@ -189,21 +189,20 @@ def _moment(text: str) -> datetime:
 def advice(found: Health) -> Iterator[str]:
     """Yield a sentence for each thing that is wrong, with what to do; nothing where all is well."""
     for watch in found.watches:
+        times = "one" if watch.failures == 1 else f"{watch.failures} in a row"
+        why = f"; the last {times} ended {watch.ended}{f': {watch.message}' if watch.message else ''}" if watch.failures else ""
         if watch.overdue:
             since = f"since {_minute(watch.last_success)}" if watch.last_success else "yet"
-            failed = f"; the last one {watch.ended}: {watch.message}" if watch.failures and watch.message else ""
             yield (
-                f"{watch.name}: no poll has completed {since}{failed or '; is trialsync run, or sync in cron or a timer, still at work?'} "
+                f"{watch.name}: no poll has completed {since}{why or '; is trialsync run, or sync in cron or a timer, still at work?'} "
                 f"(trialsync sync {watch.name} polls it now)"
             )
         elif watch.failures:
-            times = "poll" if watch.failures == 1 else f"{watch.failures} polls in a row"
-            yield f"{watch.name}: the last {times} ended {watch.ended}{f': {watch.message}' if watch.message else ''}"
+            yield f"{watch.name}: polled in vain{why}; overdue at {_minute(watch.overdue_from)}"
     if found.registry_stale:
         yield (
             f"the registry still had load {found.load} when it was asked at {_minute(found.heard)}, {SILENT_DAYS} weekdays or more "
-            "after it; "
-            "nothing is wrong here: https://clinicaltrials.gov may say why"
+            "after it; nothing is wrong here: https://clinicaltrials.gov may say why"
         )
 
 
