@@ -123,7 +123,7 @@ FILTERS: list[tuple[ChangeFilter, Callable[[Row, Reader], bool]]] = [
     (ChangeFilter(tiers=(Tier.HEADLINE,)), lambda row, _: row["tier"] == "headline"),
     (ChangeFilter(bys=(By.SPONSOR,)), lambda row, _: row["by"] == "sponsor"),
     (ChangeFilter(origins=(Origin.IMPORT,)), lambda row, _: row["origin"] == "import"),
-    (ChangeFilter(facts=("stopped", "paused")), lambda row, _: row["facts"] != "[]"),
+    (ChangeFilter(facts=("stopped", "restarted")), lambda row, _: row["facts"] != "[]"),
     (ChangeFilter(without_facts=("stopped",)), lambda row, _: row["facts"] == "[]"),
     (ChangeFilter(countries=("norway", "Czechia")), lambda row, reader: is_in(row, reader, "Norway") or is_in(row, reader, "Czechia")),
     (ChangeFilter(countries=("FRANCE",)), lambda row, reader: is_in(row, reader, "France")),

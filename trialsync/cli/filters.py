@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from trialsync.cli.when import day, moment
-from trialsync.errors import BadFilter, UsageError
+from trialsync.errors import UsageError
 from trialsync.model import By, Kind, Origin, Tier, nct_id
 from trialsync.store.filters import ChangeFilter
 
@@ -60,8 +60,6 @@ class Asked:
             baseline=self.baseline,
             housekeeping=housekeeping or Tier.HOUSEKEEPING.value in self.tiers,
         )
-        if self.facts or self.without_facts:
-            raise BadFilter("this trialsync derives no facts yet", hint="leave --fact and --without out")
         if wanted.since and wanted.until and wanted.since > wanted.until:
             raise UsageError(f"--since {self.since} is after --until {self.until}")
         return wanted
@@ -111,7 +109,7 @@ _OPTIONS: Final = (
     click.option(
         "--origin", "origins", multiple=True, type=click.Choice([each.value for each in Origin]), help="How the version reached us."
     ),
-    click.option("--fact", "facts", multiple=True, metavar="ID", help="Changes that carry a fact."),
+    click.option("--fact", "facts", multiple=True, metavar="ID", help="Changes that carry a fact. (trialsync facts lists them.)"),
     click.option("--without", "without_facts", multiple=True, metavar="ID", help="Changes that do not carry a fact."),
     click.option("--country", "countries", multiple=True, metavar="NAME", help="Studies with a site in a country, now or in the row."),
     click.option("--sponsor", "sponsors", multiple=True, metavar="WORDS", help="Studies whose lead sponsor's name holds these words."),

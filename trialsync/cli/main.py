@@ -31,6 +31,7 @@ _COMMANDS = {
     "show": "study:show",
     "watches": "lists:watches",
     "fields": "lists:fields",
+    "facts": "facts:facts",
     "polls": "lists:polls",
     "check": "starting:check",
     "health": "health:health",

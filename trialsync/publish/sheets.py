@@ -14,10 +14,11 @@ from trialsync.publish.value import before_after, path_in
 from trialsync.study import fields, leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from trialsync.model import Json, Study, Watch
     from trialsync.publish.table import Row
+    from trialsync.study.facts import Rule
     from trialsync.study.fields import Field
 
 _KINDS: Final = MappingProxyType({"added": "32", "removed": "31", "changed": "33"})
@@ -76,6 +77,16 @@ def field_json(field: Field) -> dict[str, Json]:
         "by": _plain(field.by),
         "core": field.core,
     }
+
+
+def fact_json(rule: Rule, rows: int | None) -> dict[str, Json]:
+    """Return a fact's rule as a JSON object: id, rule, definition, source, rows (how many carry it, ``null`` where that is not known)."""
+    return {"id": rule.id, "rule": rule.rule, "definition": rule.definition, "source": rule.source, "rows": rows}
+
+
+def overdue_json(nct_id: str, title: str | None, fact: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what is overdue of a study as a JSON object: its number and title, then the fact's values."""
+    return {"nct_id": nct_id, "title": title, **fact}
 
 
 def study_rows(study: Study) -> Iterator[dict[str, Json]]:
@@ -211,6 +222,31 @@ FIELDS: Final = Sheet(
     ),
 )
 """The vocabulary."""
+
+FACTS: Final = Sheet(
+    ("id", "rule", "definition", "source", "rows"),
+    (
+        Column("fact", key("id")),
+        Column("rule", key("rule"), right=True),
+        _count("rows", optional=True),
+        Column("definition", key("definition"), least=24, most=100),
+        Column("source", key("source"), least=16, most=100),
+    ),
+)
+"""The rules by which facts are derived."""
+
+OVERDUE: Final = Sheet(
+    ("nct_id", "title", "id", "rule", "what", "date", "type", "months", "status", "study_type", "delay_requested", "results_submitted"),
+    (
+        Column("study", key("nct_id")),
+        Column("overdue", key("what")),
+        Column("date", key("date")),
+        Column("months", key("months"), right=True),
+        Column("status", key("status")),
+        Column("title", key("title"), least=16, most=80),
+    ),
+)
+"""What is overdue."""
 
 STUDY: Final = Sheet(
     ("field", "value"),

@@ -9,6 +9,8 @@ from trialsync.store import codec
 from trialsync.store.connection import RESTORE_HINT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trialsync.model import Study
     from trialsync.store.connection import Connection
 
@@ -49,3 +51,29 @@ def study(connection: Connection, nct_id: str, number: int) -> Study:
         return codec.study(text(connection, nct_id, number))
     except codec.BadBlob as error:
         raise damaged(nct_id, number, error) from error
+
+
+def studies(connection: Connection, nct_id: str, before: int) -> Iterator[Study]:
+    """Yield a study as it was at each version before a number, the newest first, one in memory at a time.
+
+    Raises StoreDamaged, naming study and version, where one can't be had.
+    """
+    number = before - 1
+    if number < 1:
+        return
+    content = text(connection, nct_id, number)
+    while True:
+        try:
+            yield codec.study(content)
+            number -= 1
+            if number < 1:
+                return
+            blob = connection.value(
+                "SELECT c.content FROM versions v JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? AND v.number = ?",
+                (nct_id, number),
+            )
+            if blob is None:
+                raise damaged(nct_id, number, "its content is missing")
+            content = codec.unpack(blob, content)
+        except codec.BadBlob as error:
+            raise damaged(nct_id, number, error) from error

@@ -15,6 +15,7 @@ import orjson
 
 from trialsync.errors import BadFilter, UnknownWatch
 from trialsync.store import globs
+from trialsync.study.facts import BY_ID, nearest
 from trialsync.study.fields import WATCH_PREFIX, by_name
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def conditions(connection: Connection, wanted: ChangeFilter, after: int | None =
             found.add(f"{expression} IN {_LISTED}", _json([value.value for value in values]))
     if not wanted.housekeeping:
         found.add("coalesce(c.tier, f.tier) <> 'housekeeping'")
+    _check_facts(connection, (*wanted.facts, *wanted.without_facts))
     facts = f"EXISTS (SELECT 1 FROM change_facts x WHERE x.change_id = c.id AND x.fact IN {_LISTED})"
     if wanted.facts:
         found.add(facts, _json(wanted.facts))
@@ -207,6 +209,20 @@ def _field(connection: Connection, pattern: str) -> tuple[str, list[Any]]:
         raise globs.no_field(pattern, names)
     below = f"c.field_id IN {_LISTED} AND {_PATH} LIKE ? ESCAPE '\\'"
     return f"c.field_id IN {_LISTED} OR ({below})", [_json(whole), _json(some), globs.like(pattern)]
+
+
+def _check_facts(connection: Connection, wanted: tuple[str, ...]) -> None:
+    """Raise BadFilter for a fact that no row can carry: there is no rule of that id, or it is never recorded."""
+    for fact in wanted:
+        rule = BY_ID.get(fact)
+        if rule is not None and not rule.recorded:
+            raise BadFilter(f"{fact} stands on no row: nothing happened that could be logged", hint=f"trialsync facts --{fact} asks for it")
+        # A row of an older rule may carry what today's rules do not know.
+        if rule is None and connection.value("SELECT 1 FROM change_facts WHERE fact = ? LIMIT 1", (fact,)) is None:
+            near = nearest(fact)
+            raise BadFilter(
+                f"there is no fact {fact[: globs.LONGEST]!r}", hint=f"near it: {near}" if near else "trialsync facts lists them all"
+            )
 
 
 def _country(connection: Connection, wanted: str) -> tuple[str, list[Any]]:

@@ -23,7 +23,7 @@ from trialsync.store.standing import Standing, standing
 from trialsync.study.diff import baseline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -173,6 +173,15 @@ class Reader:
         if not wanted.baseline:
             hidden = self.count(replace(wanted, baseline=True), after=after) - self.count(wanted, after=after)
         return Hidden(housekeeping, hidden)
+
+    def fact_counts(self, rules: Mapping[str, int]) -> tuple[dict[str, int], int]:
+        """Return how many rows carry each fact, by id, and how many carry one by another rule than these (id to version)."""
+        counts: dict[str, int] = {}
+        older = 0
+        for fact, rule, number in self._db.rows("SELECT fact, rule, count(*) FROM change_facts GROUP BY fact, rule"):
+            counts[fact] = counts.get(fact, 0) + number
+            older += number if rules.get(fact) != rule else 0
+        return counts, older
 
     def last_id(self) -> int:
         """Return the id of the last change ever recorded, 0 before the first: the cursor at the log's end."""

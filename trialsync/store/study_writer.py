@@ -92,6 +92,11 @@ class StudyWriter(Pages):
         self._write_packed()
         return contents.study(self._db, nct_id, self._latest(nct_id) if version is None else version)
 
+    def studies(self, nct_id: str, *, before: int) -> Iterator[Study]:
+        """Yield a study's contents at the versions before a number, the newest first. Raises StoreDamaged where one can't be read."""
+        self._write_packed()
+        yield from contents.studies(self._db, nct_id, before)
+
     def _latest(self, nct_id: str) -> int:
         number = self._db.value("SELECT version FROM studies WHERE nct_id = ?", (nct_id,))
         if number is None:

@@ -13,6 +13,7 @@ from trialsync.errors import RecordError
 from trialsync.model import By, Change, Kind, Origin, Presence, Tier, Version, is_day
 from trialsync.study import record
 from trialsync.study.diff import baseline, diff
+from trialsync.study.facts import Step, facts_of, facts_of_whole
 from trialsync.study.fields import PRESENCE, WATCH_PREFIX
 from trialsync.study.fingerprint import bytes_digest, fingerprint
 from trialsync.study.leaves import drift
@@ -223,7 +224,9 @@ class Receiver:
             origin=self.origin,
             fingerprint=print_now,
         )
-        self.writer.add_version(version, study, digest, changes, baseline=False)
+        # Asked only by a fact that needs the past: nearly none does.
+        step = Step(old, study, changes, version.date, lambda: self.writer.studies(nct_id, before=version.number))
+        self.writer.add_version(version, study, digest, changes, baseline=False, facts=facts_of(step))
         self.tally.updated += 1
         self.tally.recorded(changes)
         if posted != record.posted(old) and is_day(posted):
@@ -289,6 +292,7 @@ class Receiver:
                 posted=record.posted(study),
                 seen=self.seen,
                 origin=self.origin,
+                facts=facts_of_whole(row),
             )
         self.tally.recorded(rows)
 

@@ -1,0 +1,193 @@
+"""Every fact: its id, the version of its rule, what it says, and where the notion comes from.
+
+Facts state what was changed, by definitions that anybody can apply again; they never score. A rule that is defined anew gets the next
+version, so that rows that an older one gave can be told apart; ``trialsync rebuild`` makes them by today's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+OURS: Final = "trialsync"
+_REGISTRY: Final = "ClinicalTrials.gov, Protocol Registration Data Element Definitions"
+_ICMJE: Final = "ICMJE, clinical trial registration: registered at or before the time of first patient enrollment"
+_COMPARE: Final = "Goldacre et al. 2019 (COMPare): outcomes added, and moved between primary and secondary"
+
+_SLIP: Final = (
+    "The {what} date is later than the old version's, which was not an ACTUAL one; dates that can't be told apart as precisely as both are "
+    "given are no slip. months are whole ones, days are given where both dates name one; times and total_months count the moves of an "
+    "estimate to a later estimate over the study's known versions, this one included; type_after ACTUAL says that {what} came later than "
+    "estimated, which is not counted. A date without a type is taken for an estimate."
+)
+_EDIT: Final = (
+    "phase is that of the day when the update was submitted, by the old version's start and primary completion dates, null where these "
+    "are missing or not precise enough; with_results says whether results were posted in the same update."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one fact says. ``rule`` is the version of its definition; ``recorded`` is false for one that is only asked, as of a day."""
+
+    id: str
+    rule: int
+    definition: str
+    source: str = OURS
+    recorded: bool = True
+
+
+FACTS: Final[tuple[Rule, ...]] = (
+    Rule("registered", 1, "The study was first posted after the watch that found it was last looked at."),
+    Rule(
+        "stopped",
+        1,
+        "The overall status turned TERMINATED, SUSPENDED or WITHDRAWN; reason_given says whether the new version tells why.",
+        f"{_REGISTRY}: Overall Recruitment Status, Why Study Stopped",
+    ),
+    Rule(
+        "restarted",
+        1,
+        "The overall status was TERMINATED, SUSPENDED, WITHDRAWN or COMPLETED (from) and says now that the study goes on: "
+        "NOT_YET_RECRUITING, RECRUITING, ENROLLING_BY_INVITATION or ACTIVE_NOT_RECRUITING.",
+        f"{_REGISTRY}: Overall Recruitment Status",
+    ),
+    Rule(
+        "went-unknown",
+        1,
+        "The registry turned the overall status to UNKNOWN; last_known is the status that it had, by the new version.",
+        "ClinicalTrials.gov, glossary: recruitment status Unknown (past its completion date, and not verified within the past 2 years)",
+    ),
+    Rule("primary-completion-slipped", 1, _SLIP.format(what="primary completion")),
+    Rule("completion-slipped", 1, _SLIP.format(what="completion")),
+    Rule(
+        "start-moved",
+        1,
+        "The start date of the new version is another than the old version's, as far as both are given; months (whole ones, negative where "
+        "the start was moved to before) and days where both name one; type_before and type_after tell an estimate from an ACTUAL date.",
+    ),
+    Rule(
+        "start-moved-past-registration",
+        1,
+        "The old version's start date lies before the day when the study was first submitted (registered, by the new version), the new "
+        "version's on or after it: what looked registered late looks registered in time now. Where a date without a day leaves that open "
+        "there is no such fact.",
+        _ICMJE,
+    ),
+    Rule(
+        "enrollment-cut",
+        1,
+        "The number of participants is smaller than in the old version, by percent of it; type is the new version's (ESTIMATED: a target, "
+        "ACTUAL: who took part), type_before the old one's. Placeholders (99999999) are passed over.",
+        f"{_REGISTRY}: Enrollment",
+    ),
+    Rule(
+        "enrollment-raised",
+        1,
+        "The number of participants is greater than in the old version, by percent of it, null where it was 0; otherwise as "
+        "enrollment-cut.",
+        f"{_REGISTRY}: Enrollment",
+    ),
+    Rule("primary-outcome-added", 1, "The new version has a primary outcome that the old one did not have as such; " + _EDIT),
+    Rule("primary-outcome-removed", 1, "The old version had a primary outcome that the new one does not have as such; " + _EDIT),
+    Rule(
+        "primary-outcome-reworded",
+        1,
+        "The measure of a primary outcome reads otherwise than in the old version, beyond mark-up, capitals, white space and closing "
+        "punctuation; " + _EDIT,
+    ),
+    Rule(
+        "primary-outcome-timeframe-changed",
+        1,
+        "The time frame of a primary outcome reads otherwise than in the old version, is new or is gone, beyond mark-up, capitals, white "
+        "space and closing punctuation; " + _EDIT,
+    ),
+    Rule(
+        "outcome-demoted",
+        1,
+        "A primary outcome of the old version is gone, and one of the same measure, or one that shares at least three quarters of its "
+        "words (reworded), was added in the same update among the secondary or other outcomes (to); " + _EDIT,
+        _COMPARE,
+    ),
+    Rule(
+        "outcome-promoted",
+        1,
+        "A primary outcome was added, and one of the same measure, or one that shares at least three quarters of its words (reworded), is "
+        "gone in the same update from the old version's secondary or other outcomes (from); " + _EDIT,
+        _COMPARE,
+    ),
+    Rule(
+        "results-posted",
+        1,
+        "The new version has results, the old one had none.",
+        "ClinicalTrials.gov, Study Data Structure: hasResults",
+    ),
+    Rule("results-corrected", 1, "A part of the results reads otherwise than in the old version, which had results too; mark-up apart."),
+    Rule(
+        "documents-posted",
+        1,
+        "The new version has a document that the old one did not have; documents says what is in it: protocol, sap (statistical analysis "
+        "plan), icf (informed consent form).",
+        f"{_REGISTRY}: Document Type",
+    ),
+    Rule(
+        "publication-linked",
+        1,
+        "The new version cites a publication of the study's results that the old one did not cite: type RESULT (the sponsor says so) or "
+        "DERIVED (the registry found it in PubMed).",
+        f"{_REGISTRY}: Citations",
+    ),
+    Rule(
+        "eligibility-age-widened",
+        1,
+        "An age limit (minimum or maximum) lets in more than in the old version; an absent one, or N/A, is no limit; a year is 12 months "
+        "or 365.25 days.",
+        f"{_REGISTRY}: Age Limits",
+    ),
+    Rule(
+        "eligibility-age-narrowed",
+        1,
+        "An age limit (minimum or maximum) lets in less than in the old version; otherwise as eligibility-age-widened.",
+        f"{_REGISTRY}: Age Limits",
+    ),
+    Rule("criteria-changed", 1, "The eligibility criteria read otherwise than in the old version, mark-up apart."),
+    Rule("site-opened", 1, "The new version lists a site that the old one did not list; country and status are the site's own."),
+    Rule(
+        "site-closed",
+        1,
+        "The old version listed a site that the new one does not list; country and status are what it said. A site that stays listed with "
+        "another status is not closed.",
+    ),
+    Rule(
+        "country-first-site",
+        1,
+        "The new version lists a first site in a country where the old one had none; a country that was only renamed is not new.",
+    ),
+    Rule(
+        "country-last-site",
+        1,
+        "The old version listed sites in a country where the new one has none; a country that was only renamed is not gone.",
+    ),
+    Rule("sponsor-changed", 1, "The lead sponsor's name is another than in the old version; a new spelling is another, mark-up apart."),
+    Rule("markup-only", 1, "Only white space, Markdown escapes or entities that render alike differ from the old version."),
+    Rule(
+        "overdue",
+        1,
+        "As of a day: an expected (not ACTUAL) primary completion or completion date is past and the status is still open; or the ACTUAL "
+        "primary completion was a year or more ago and no results are posted, whether or not any law asks for them. By the version of that "
+        "day. Not recorded: trialsync facts --overdue",
+        "the year until results: 42 CFR 11.44(a); late results as counted: DeVito, Bacon, Goldacre 2020",
+        recorded=False,
+    ),
+)  # fmt: skip
+"""All facts, in the order in which they are listed, and stand on a row."""
+
+BY_ID: Final = {rule.id: rule for rule in FACTS}
+ORDER: Final = {rule.id: place for place, rule in enumerate(FACTS)}
+
+
+def nearest(fact: str) -> str | None:
+    """Return the id that was probably meant by one that there is not, or ``None``."""
+    found = get_close_matches(fact, BY_ID, n=1)
+    return found[0] if found else next((each for each in BY_ID if fact and fact in each), None)
