@@ -59,6 +59,10 @@ class App:
         log.configure(sys.stderr, level=level, format=found.log.format, environ=os.environ)
         return found
 
+    def hush(self) -> None:
+        """Let only events of level error be logged from here on, whatever the settings say. Raises SettingsError."""
+        log.configure(sys.stderr, level="error", format=self.settings.log.format, environ=os.environ)
+
     @property
     def store(self) -> Path:
         """Return the place of the store, whether it is there or not."""
@@ -68,11 +72,12 @@ class App:
         """Return the watches of the settings. Raises SettingsError."""
         return self.settings.watches(nct_ids_in)
 
-    def writer(self, command: str, *, may_make: bool = False) -> Writer:
+    def writer(self, command: str, *, may_make: bool = False, quiet: bool = False) -> Writer:
         """Take the store for writing; ``may_make`` makes a first one where nobody named a place. Raises StoreError."""
         if may_make and not self.settings.store_named and not self.store.exists():
             schema.create(self.store)
-            say(f"made a new store, {self.store}")
+            if not quiet:
+                say(f"made a new store, {self.store}")
         return Writer.open(self.store, now=now, command=command)
 
     def reader(self) -> Reader:

@@ -28,9 +28,12 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(what: str, unit: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """Give a function to tell the units done and their total (``None`` where it is not known); ``None`` where nobody watches."""
-    if not sys.stderr.isatty():
+def progress(what: str, unit: str, *, shown: bool = True) -> Iterator[Callable[[int, int | None], None] | None]:
+    """Give a function to tell the units done and their total (``None`` where it is not known); ``None`` where nobody watches.
+
+    ``shown`` is false for commands that were asked to be quiet.
+    """
+    if not shown or not sys.stderr.isatty():
         yield None
         return
     columns = (
@@ -41,6 +44,6 @@ def progress(what: str, unit: str) -> Iterator[Callable[[int, int | None], None]
         _Rate(unit),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(what, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -30,7 +30,7 @@ _SHOWN = 10
 @click.command()
 @click.argument("what", nargs=-1, metavar="[WATCH | NCT_ID]...")
 @click.option("--full", is_flag=True, help="Walk every study, whether there is a new load or not.")
-@click.option("--quiet", is_flag=True, help="Print nothing where nothing is wrong, so that cron sends no mail.")
+@click.option("--quiet", is_flag=True, help="Print nothing, log lines included, where nothing is wrong, so that cron sends no mail.")
 @click.option("--accept-removals", is_flag=True, help="Record removals even where a large share of a watch is gone at once.")
 @click.pass_obj
 def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_removals: bool) -> int:
@@ -44,17 +44,20 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
       trialsync sync parkinson            one watch
       trialsync sync NCT07263919          one study, with or without settings
     """
+    if quiet:
+        app.hush()
     asked = list(_asked(app, what))
     code = 0
     with (
-        app.writer("trialsync sync", may_make=any(isinstance(each, Watch) for each in asked)) as writer,
+        app.writer("trialsync sync", may_make=any(isinstance(each, Watch) for each in asked), quiet=quiet) as writer,
         open_registry(app.settings) as registry,
     ):
         for before, name in rename_watches(app.settings, writer):
-            say(f"the watch {before} is {name} now, and goes on where it was")
+            if not quiet:
+                say(f"the watch {before} is {name} now, and goes on where it was")
         for each in asked:
             try:
-                with progress(each.name, "studies") as tell:
+                with progress(each.name, "studies", shown=not quiet) as tell:
                     polled = follow(
                         each,
                         settings=app.settings,
@@ -69,6 +72,7 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
                 say(f"{each.name}: {error}")
                 code = max(code, error.exit_code)
                 continue
+            # A number that nobody can follow is wrong, so that it is said, once, in quiet too.
             if polled.mistyped and not isinstance(each, Watch):
                 say(f"{each.name}: left out of {each.nct_ids_file}, not NCT and eight digits: {', '.join(polled.mistyped)}")
             code = max(code, report(polled.watch, polled.outcome, quiet=quiet))
