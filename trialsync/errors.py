@@ -8,7 +8,8 @@ TrialsyncError
 │   └── UnknownWatch
 ├── SettingsError           exit 2   the TOML file, or the environment, cannot be used
 ├── FileError               exit 2   a file to read studies from cannot be used
-├── OutputError             exit 2   what was to be written cannot be: the output, an export
+├── OutputError             exit 2   the standard output cannot be written
+├── ExportError             exit 2   what is to be exported cannot be written
 ├── PlaceUnusable           exit 2   a remembered place is not one of this log
 ├── RecordError             exit 3   one study's record cannot be used; the others can
 ├── StoreError              exit 2   the store cannot be used
@@ -86,7 +87,13 @@ class FileError(TrialsyncError):
 
 
 class OutputError(TrialsyncError):
-    """What was to be written cannot be: the standard output, or an export."""
+    """The standard output cannot be written: a full disk."""
+
+    exit_code = 2
+
+
+class ExportError(TrialsyncError):
+    """What is to be exported cannot be written."""
 
     exit_code = 2
 

@@ -38,6 +38,7 @@ _COMMANDS = {
     "verify": "care:verify",
     "backup": "care:backup",
     "restore": "care:restore",
+    "export": "exporting:export_",
     "demo": "demo:demo",
     "serve": "serving:serve",
     "sandbox": "sandbox:sandbox",

@@ -51,17 +51,23 @@ def not_observed(loads: Sequence[str]) -> str:
 
     The registry brings out a load on weekdays, not on every one: a day that was not observed may have had none.
     """
-    gaps = list(_gaps(sorted({load for load in loads if load})))
-    shown = [first if first == last else f"{first} to {last}" for first, last in gaps[-_GAPS_SHOWN:]]
-    more = f" and {len(gaps) - _GAPS_SHOWN:,} times before" if len(gaps) > _GAPS_SHOWN else ""
+    found = list(gaps(sorted({load for load in loads if load})))
+    shown = [first if first == last else f"{first} to {last}" for first, last in found[-_GAPS_SHOWN:]]
+    more = f" and {len(found) - _GAPS_SHOWN:,} times before" if len(found) > _GAPS_SHOWN else ""
     return f"; not observed {', '.join(shown)}{more}" if shown else ""
 
 
-def _gaps(loads: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the first and last weekday of each gap between consecutive loads."""
+def gaps(loads: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the first and last weekday (ISO days) of each gap between consecutive loads, which are ISO days in their order."""
     for earlier, later in pairwise(loads):
         start, end = date.fromisoformat(earlier), date.fromisoformat(later)
         between = [start + timedelta(days=day) for day in range(1, (end - start).days)]
-        weekdays = [day for day in between if day.weekday() < _SATURDAY]
-        if weekdays:
-            yield weekdays[0].isoformat(), weekdays[-1].isoformat()
+        missed = [day for day in between if day.weekday() < _SATURDAY]
+        if missed:
+            yield missed[0].isoformat(), missed[-1].isoformat()
+
+
+def weekdays(first: str, last: str) -> int:
+    """Return how many weekdays lie from one ISO day to another, both included."""
+    start = date.fromisoformat(first)
+    return sum((start + timedelta(days=day)).weekday() < _SATURDAY for day in range((date.fromisoformat(last) - start).days + 1))

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 
-from trialsync.errors import BadDate, BadFilter, UsageError
+from trialsync.errors import BadDate, BadFilter, UnknownWatch, UsageError
 from trialsync.model import By, Kind, LoggedChange, Origin, Presence, Tier
 from trialsync.store import contents, rows, schema
 from trialsync.store.connection import Connection, check_version, connect
 from trialsync.store.coverage import Coverage
 from trialsync.store.filters import ChangeFilter, conditions, is_in_country
+from trialsync.store.shown import Shown
 from trialsync.store.standing import Standing, standing
 from trialsync.study.diff import baseline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -258,6 +259,29 @@ class Reader:
         sql = f"SELECT {_HEADLINES} FROM studies WHERE {members if watch is not None else '1'} ORDER BY nct_id"
         for row in self._db.rows(sql, () if watch is None else (watch,)):
             yield _headlines(row)
+
+    def members(self, watches: Sequence[str] = (), *, on: str | None = None, ever: bool = False) -> list[str]:
+        """Return the numbers of all studies, or of those in one of these watches, sorted.
+
+        In a watch they are now, or were on the load of an ISO day (``on``), or ever. Raises UnknownWatch.
+        """
+        if not watches:
+            return [number for (number,) in self._db.rows("SELECT nct_id FROM studies ORDER BY nct_id")]
+        known = {name for (name,) in self._db.rows("SELECT name FROM watches")}
+        for name in watches:
+            if name not in known:
+                raise UnknownWatch(f"no watch {name!r} in {self.path}", hint="trialsync watches lists them")
+        then = "m.joined_load <= ?2 AND (m.left_load IS NULL OR m.left_load > ?2)"
+        when = "?2 IS NULL" if ever else then if on else "m.left_load IS NULL AND ?2 IS NULL"
+        sql = (
+            "SELECT DISTINCT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id "
+            f"WHERE w.name IN (SELECT value FROM json_each(?1)) AND {when} ORDER BY m.nct_id"
+        )
+        return [number for (number,) in self._db.rows(sql, (orjson.dumps(list(watches)).decode(), on))]
+
+    def shown(self) -> Shown:
+        """Return which loads showed each study, read once for all of them: for those who ask for many."""
+        return Shown(self._db)
 
     def study(self, nct_id: str, *, as_of: str | None = None, version: int | None = None) -> Study:
         """Return a study as it is, as it was on an ISO day, or at a version.
