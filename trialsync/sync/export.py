@@ -16,6 +16,7 @@ from trialsync.errors import ExportError
 from trialsync.model import Ended, instant
 from trialsync.publish.render import Format, Sheet, render
 from trialsync.study import diff, fingerprint
+from trialsync.study.facts import FACTS
 from trialsync.sync import parquet
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def rules() -> dict[str, Json]:
     """Return the numbers of the rules by which rows are made."""
-    return {"comparison": diff.RULE, "fingerprint": fingerprint.RULE}
+    return {"comparison": diff.RULE, "fingerprint": fingerprint.RULE, "facts": {rule.id: rule.rule for rule in FACTS if rule.recorded}}
 
 
 def _manifest(reader: Reader, extraction: Extraction, given: dict[str, Json]) -> dict[str, Json]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from trialsync.errors import UsageError
@@ -12,6 +12,7 @@ from trialsync.publish.extracts import CHANGES, COVERAGE, FACTS, STUDIES, VERSIO
 from trialsync.publish.sheets import change_json, version_json
 from trialsync.store.reader import Headlines
 from trialsync.study import record
+from trialsync.study.facts import FACTS as RULES
 from trialsync.sync.pages import look
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class Extraction:
         return [nct_id for nct_id in found if nct_id in named] if named else found
 
     def _facts(self, reader: Reader) -> Iterator[Row]:
-        for change in reader.changes(self.wanted):
+        known = tuple(rule.id for rule in RULES if rule.recorded)
+        for change in reader.changes(replace(self.wanted, facts=self.wanted.facts or known)):
             for fact in change.facts:
                 if self.wanted.facts and fact["id"] not in self.wanted.facts:
                     continue
