@@ -25,6 +25,7 @@ _BUG = 1
 _COMMANDS = {
     "init": "starting:init",
     "sync": "syncing:sync",
+    "run": "running:run",
     "import": "importing:import_",
     "changes": "changes:changes",
     "log": "study:history",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import signal
-import socket
 
 import click
 
 from trialsync.cli.app import App, now, say
-from trialsync.errors import UsageError
 from trialsync.settings import Web
 
 
@@ -27,9 +25,8 @@ def serve(app: App, *, host: str | None, port: int | None) -> None:
       curl 'http://127.0.0.1:8377/api/changes?since=7d&field=status.overallStatus'
       curl 'http://127.0.0.1:8377/api/changes.csv?watch=parkinson&limit=10000'
     """
-    import uvicorn  # noqa: PLC0415 - slow to load, and needed here alone
-
-    from trialsync.web.app import make_app  # noqa: PLC0415
+    from trialsync.web.app import make_app  # noqa: PLC0415 - slow to load, and needed here alone
+    from trialsync.web.listening import listen, server_of  # noqa: PLC0415
 
     web = app.settings.web or Web()
     address = host or web.host
@@ -43,25 +40,10 @@ def serve(app: App, *, host: str | None, port: int | None) -> None:
     # A service manager ends it by SIGTERM; a shell's background job has SIGINT ignored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none", timeout_graceful_shutdown=3
-        )
-    )
+    server = server_of(application)
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
         say("the server is closed")
     finally:
         listening.close()
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address; ``port`` 0 takes a free one. Raises UsageError where that can't be."""
-    try:
-        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server((place[0], place[1]), family=family, backlog=128)
-    except (OSError, UnicodeError) as error:
-        raise UsageError(
-            f"can't listen on {host} port {port}: {getattr(error, 'strerror', None) or error}", hint="--port takes another, 0 a free one"
-        ) from error

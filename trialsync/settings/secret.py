@@ -64,6 +64,15 @@ def heartbeat(url_file: Path | None, environ: Mapping[str, str], label: str) -> 
     if url_file is not None:
         return Secret(f"{label}: heartbeat.url_file", file=url_file)
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    if folder and os.path.lexists(Path(folder, HEARTBEAT_CREDENTIAL)):
-        return Secret(f"credential {HEARTBEAT_CREDENTIAL}", file=Path(folder, HEARTBEAT_CREDENTIAL))
+    credential = Path(folder, HEARTBEAT_CREDENTIAL) if folder else None
+    # An empty one is the unit's own default, for where nobody gave one.
+    if credential is not None and os.path.lexists(credential) and not _is_empty(credential):
+        return Secret(f"credential {HEARTBEAT_CREDENTIAL}", file=credential)
     return None
+
+
+def _is_empty(file: Path) -> bool:
+    try:
+        return file.stat().st_size == 0
+    except OSError:
+        return False

@@ -20,6 +20,7 @@ from trialsync.settings.values import (
     Duration,
     FilePath,
     Host,
+    Jitter,
     Name,
     NctId,
     OneValue,
@@ -52,11 +53,15 @@ class Registry(Section):
 
 
 class Schedule(Section):
-    """``[schedule]``, or a watch's own: either ``every``, or ``cron`` (days of the week by name) with its ``timezone``, UTC by default."""
+    """``[schedule]``, or a watch's own: either ``every``, or ``cron`` (days of the week by name) with its ``timezone``, UTC by default.
+
+    A poll begins up to ``jitter`` later, by chance: by default a minute, or a tenth of ``every`` where that is less.
+    """
 
     cron: Cron | None = None
     timezone: Timezone | None = None
     every: Duration | None = None
+    jitter: Jitter | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -73,6 +78,16 @@ class Schedule(Section):
         if value and info.data.get("cron"):
             raise ValueError("must not stand beside cron: take one of the two")
         return value if value or info.data.get("cron") else timedelta(hours=1)
+
+    @field_validator("jitter")
+    @classmethod
+    def _shorter(cls, value: timedelta | None, info: ValidationInfo) -> timedelta | None:
+        every: timedelta | None = info.data.get("every")
+        if value is None:
+            return min(timedelta(minutes=1), every / 10) if every else timedelta(minutes=1)
+        if every and value >= every:
+            raise ValueError("must be less than every")
+        return value
 
     def due_after(self, moment: datetime) -> datetime:
         """Return when the schedule wants the next poll after one of this moment: aware, UTC, jitter left out."""

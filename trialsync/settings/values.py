@@ -49,6 +49,10 @@ def _duration(value: Any) -> Any:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
+def _jitter(value: Any) -> Any:
+    return timedelta(0) if value == "0s" else _duration(value)
+
+
 def _url(value: str) -> str:
     said = f'must be an address such as "{API_URL}", without "?" and "#"'
     try:
@@ -160,6 +164,7 @@ NctId = Annotated[str, AfterValidator(_nct_id)]
 Name = Annotated[str, AfterValidator(_name)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Jitter = Annotated[timedelta, BeforeValidator(_jitter)]
 Url = Annotated[str, AfterValidator(_url)]
 Values = Annotated[tuple[str, ...], BeforeValidator(_values)]
 OneValue = Annotated[Values, AfterValidator(_one)]

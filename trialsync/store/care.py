@@ -26,6 +26,15 @@ class Restored:
     kept: Path | None
 
 
+def answers(path: Path, *, wait_seconds: float) -> None:
+    """Read a row of a store, to see that it answers; raise StoreError where it does not, StoreBusy where it is locked for so long."""
+    connection = connect(path, writable=False, wait_seconds=wait_seconds)
+    try:
+        connection.value("SELECT max(id) FROM polls")
+    finally:
+        connection.raw.close()
+
+
 def backup(path: Path, target: Path) -> int:
     """Copy a store, in use or not, to a new file; return its size in bytes.
 

@@ -126,19 +126,19 @@ class Connection:
             self.raw.close()
 
 
-def connect(path: Path, *, writable: bool) -> Connection:
-    """Open a store that is there and is ours; check nothing but whose it is.
+def connect(path: Path, *, writable: bool, wait_seconds: float = _WAIT_SECONDS) -> Connection:
+    """Open a store that is there and is ours; check nothing but whose it is. Where another has locked it, wait for so long.
 
     Raises StoreMissing, StoreForeign, StoreDamaged, StoreUnwritable.
     """
     check_file(path)
     try:
-        connection, application_id = _open_and_look(path, "rw" if writable else "ro")
+        connection, application_id = _open_and_look(path, "rw" if writable else "ro", wait_seconds)
     except StoreUnwritable:
         if writable or _has_log(path):
             raise
         # In a folder that can't be written SQLite can't share a store in WAL mode; an empty log means that nobody is writing to it either.
-        connection, application_id = _open_and_look(path, "ro&immutable=1")
+        connection, application_id = _open_and_look(path, "ro&immutable=1", wait_seconds)
     if application_id != APPLICATION_ID:
         connection.raw.close()
         raise StoreForeign(f"{path} is not a trialsync store", hint="check the path; a new store is made by trialsync init")
@@ -183,8 +183,8 @@ def create_file(path: Path) -> Connection:
     return _open(path, "rwc")
 
 
-def _open_and_look(path: Path, mode: str) -> tuple[Connection, int]:
-    connection = _open(path, mode)
+def _open_and_look(path: Path, mode: str, wait_seconds: float) -> tuple[Connection, int]:
+    connection = _open(path, mode, wait_seconds)
     try:
         return connection, connection.value("PRAGMA application_id")
     except BaseException:
@@ -197,13 +197,13 @@ def _has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def _open(path: Path, mode: str) -> Connection:
+def _open(path: Path, mode: str, wait_seconds: float = _WAIT_SECONDS) -> Connection:
     with Faults(path):
         raw = sqlite3.connect(
             f"file:{quote(str(path.absolute()))}?mode={mode}",
             uri=True,
             isolation_level=None,
-            timeout=_WAIT_SECONDS,
+            timeout=wait_seconds,
             check_same_thread=False,
         )
     try:

@@ -1,0 +1,28 @@
+"""The signals of a service, waited for and not handled: none comes in the middle of anything."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+RELOADING: Final = frozenset({signal.SIGHUP})
+
+
+class Signals:
+    """SIGTERM, SIGINT and SIGHUP kept back from the ``with`` block on, for ``wait`` to give out; threads begun inside do so too."""
+
+    def __enter__(self) -> Self:
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING | RELOADING)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+
+    def wait(self, seconds: float) -> signal.Signals | None:
+        """Return the next signal that came, or comes within so many seconds; None where none does."""
+        found = signal.sigtimedwait(ENDING | RELOADING, seconds)
+        return signal.Signals(found.si_signo) if found is not None else None

@@ -1,0 +1,211 @@
+"""The one worker: takes from the agenda what is due, one at a time, and polls it, or copies the store."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from trialsync.daemon.copies import make_copy
+from trialsync.daemon.decisions import BUSY_PAUSE, is_said, pause_after
+from trialsync.daemon.heartbeat import send_heartbeat
+from trialsync.daemon.timetable import COPY, schedule_of
+from trialsync.errors import Stopped, StoreBusy, TrialsyncError
+from trialsync.model import Ended
+from trialsync.registry.client import Pace, Registry
+from trialsync.store.writer import Writer
+from trialsync.sync.following import follow, rename_watches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from trialsync.daemon.agenda import Agenda
+    from trialsync.model import Poll
+    from trialsync.settings import Registry as RegistryTable
+    from trialsync.settings import Settings, WatchTable
+    from trialsync.sync.following import Followed
+
+log = structlog.get_logger()
+
+COMMAND: Final = "trialsync run"
+"""What others are told while a poll holds the store."""
+
+_SHOWN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where time comes from: ``now`` returns the present instant, aware, UTC; ``monotonic`` seconds."""
+
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+
+
+class Worker:
+    """Polls what the agenda says, under the settings of that moment, in a thread of its own.
+
+    ``settings`` returns those in force; ``after`` is called when something was done, with the poll's outcome where there is one. The
+    registry's client and its budget of requests live as long as the worker; so does, for each watch, the number of its failures in a row.
+    """
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        settings: Callable[[], Settings],
+        after: Callable[[Followed | None, Registry | None], None],
+        *,
+        clock: Clock,
+    ) -> None:
+        self._agenda = agenda
+        self._settings = settings
+        self._after = after
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
+        self._lock = threading.Lock()
+        self._pace: Pace | None = None
+        self._registry: Registry | None = None
+        self._table: RegistryTable | None = None
+        self._busy = 0
+        self.failures: dict[str, int] = {}
+        self.current: str | None = None
+        self.last: Poll | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take nothing more from the agenda; a poll under way ends with the page that it is at. Returns at once."""
+        self._stop.set()
+        self._agenda.close()
+
+    def interrupt(self) -> None:
+        """Cut the request under way too."""
+        with self._lock:
+            if self._registry is not None:
+                self._registry.interrupt()
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the worker to end; return whether it has."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (name := self._agenda.take()) is not None:
+            self.current = name
+            done: Followed | None = None
+            try:
+                if name == COPY:
+                    make_copy(self._settings(), self._clock.now())
+                else:
+                    done = self._poll(name)
+            except Exception:  # whatever it is: the next one is due all the same
+                log.exception("worker.crashed", doing=name)
+                self._failed(name, None)
+            self.current = None
+            try:
+                self._after(done, self._registry)
+            except Exception:
+                log.exception("worker.crashed", doing=f"what follows {name}")
+        with self._lock:
+            if self._registry is not None:
+                self._registry.close()
+
+    def _poll(self, name: str) -> Followed | None:
+        """Poll a watch, and decide when it is asked again where that did not end well."""
+        settings = self._settings()
+        table = next((table for table in settings.tables if table.name == name), None)
+        if table is None:
+            return None
+        registry = self._connected(settings.registry)
+        with structlog.contextvars.bound_contextvars(watch=name):
+            try:
+                # Held for the time of the poll alone: sync, import and the others work in between.
+                with Writer.open(settings.store.path, now=self._clock.now, command=COMMAND) as writer:
+                    for before, _ in rename_watches(settings, writer):
+                        log.info("watch.renamed", was=before)
+                    followed = follow(
+                        table, settings=settings, registry=registry, writer=writer, now=self._clock.now, stop=self._stop.is_set
+                    )
+            except StoreBusy as busy:
+                self._is_busy(name, busy)
+                return None
+            except TrialsyncError as error:
+                self._failed(name, table, error=str(error))
+                return None
+            self._busy = 0
+            self._say(followed)
+            row = self.last = followed.outcome.poll
+            if row.ended in {Ended.COMPLETE, Ended.NOTHING_NEW}:
+                self._recovered(name)
+                if not self._stop.is_set():
+                    send_heartbeat(settings.heartbeat)
+            elif not isinstance(followed.outcome.error, Stopped):
+                self._failed(name, table, ended=row.ended.value if row.ended else None, error=row.message, poll=row.id)
+            return followed
+
+    def _connected(self, table: RegistryTable) -> Registry:
+        """Return the client for these settings: the same as long as they are the same, and one budget of requests whatever they are."""
+        with self._lock:
+            if self._pace is None:
+                self._pace = Pace(table.requests_per_second, monotonic=self._clock.monotonic, sleep=self._sleep)
+            elif self._table is not None and self._table.requests_per_second != table.requests_per_second:
+                self._pace.change(table.requests_per_second)
+            before = self._table
+            if self._registry is None or before is None or (before.api_url, before.contact) != (table.api_url, table.contact):
+                if self._registry is not None:
+                    self._registry.close()
+                self._registry = Registry(
+                    table.api_url,
+                    requests_per_second=table.requests_per_second,
+                    contact=table.contact,
+                    transport=None,
+                    now=self._clock.now,
+                    sleep=self._sleep,
+                    monotonic=self._clock.monotonic,
+                    pace=self._pace,
+                )
+            self._table = table
+            return self._registry
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Stopped
+
+    def _is_busy(self, name: str, busy: StoreBusy) -> None:
+        self._busy += 1
+        if is_said(self._busy):
+            log.warning("store.busy", error=str(busy), times=self._busy, again_in=BUSY_PAUSE)
+        self._agenda.postpone(name, BUSY_PAUSE)
+
+    def _failed(self, name: str, table: WatchTable | None, **why: str | int | None) -> None:
+        failures = self.failures[name] = self.failures.get(name, 0) + 1
+        pause = pause_after(failures, schedule_of(table, self._settings()).every if table else None)
+        if is_said(failures):
+            log.warning("watch.failing", watch=name, failures=failures, again_in=pause, **why)
+        self._agenda.postpone(name, pause)
+
+    def _recovered(self, name: str) -> None:
+        failures = self.failures.pop(name, 0)
+        self._agenda.release(name)
+        if failures:
+            log.info("watch.recovered", watch=name, failures=failures)
+
+    def _say(self, followed: Followed) -> None:
+        """Log what a one-shot poll says in sentences."""
+        outcome = followed.outcome
+        if followed.mistyped:
+            _log_some("watch.mistyped", followed.mistyped, outcome.poll.id, key="words")
+        if outcome.notes:
+            _log_some("poll.noted", outcome.notes, outcome.poll.id, key="notes")
+        if outcome.skipped:
+            _log_some("poll.skipped", outcome.skipped, outcome.poll.id, key="records")
+
+
+def _log_some(event: str, found: Sequence[str], poll: int, *, key: str) -> None:
+    more = {"more": len(found) - _SHOWN} if len(found) > _SHOWN else {}
+    log.info(event, poll=poll, **{key: list(found[:_SHOWN])}, **more)

@@ -1,0 +1,43 @@
+"""The server of the web application: where it listens, and how it is set up, alike for ``serve`` and ``run``."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from trialsync.errors import UsageError
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
+
+_FAREWELL_SECONDS = 3
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an address; ``port`` 0 takes a free one. Raises UsageError where that can't be."""
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server((place[0], place[1]), family=family, backlog=128)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(
+            f"can't listen on {host} port {port}: {getattr(error, 'strerror', None) or error}",
+            hint="[web] port names another, and so does serve --port, where 0 takes a free one",
+        ) from error
+
+
+def server_of(application: ASGIApp) -> uvicorn.Server:
+    """Return a server of an application, which says nothing by itself; ``run(sockets=[…])`` serves until ``should_exit`` is set."""
+    import uvicorn  # noqa: PLC0415 - slow to load, and needed here alone
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            application,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=_FAREWELL_SECONDS,
+        )
+    )
