@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,16 +16,18 @@ log = structlog.get_logger()
 
 
 class Alarms:
-    """What is wrong at this time, by name."""
+    """What is wrong at this time, by name. Safe to use from several threads."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self.raised: set[str] = set()
 
     def update(self, found: Health) -> None:
         """Say what began and what ended since the last time."""
         overdue = [watch.name for watch in found.watches if watch.overdue]
-        self._set("overdue", {"watches": overdue} if overdue else None)
-        self._set("registry-stale", {"load": found.load, "heard": found.heard} if found.registry_stale else None)
+        with self._lock:
+            self._set("overdue", {"watches": overdue} if overdue else None)
+            self._set("registry-stale", {"load": found.load, "heard": found.heard} if found.registry_stale else None)
 
     def _set(self, name: str, details: Mapping[str, Any] | None) -> None:
         if details is not None and name not in self.raised:

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from trialsync.errors import TrialsyncError
-from trialsync.web import api, problems
+from trialsync.web import api, health, problems
 from trialsync.web.desk import Desk
 from trialsync.web.problems import Problem
 from trialsync.web.security import Gate, allowed_hosts
@@ -24,17 +24,30 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from trialsync.settings import Settings
+    from trialsync.web.metrics import Metrics
 
 _GONE = 404
 
 
-def make_app(store: Path, settings: Settings, *, now: Callable[[], datetime], listening: str | None = None) -> Starlette:
+def make_app(
+    store: Path,
+    settings: Settings,
+    *,
+    now: Callable[[], datetime],
+    listening: str | None = None,
+    metrics: Metrics | None = None,
+    ticking: Callable[[], bool] | None = None,
+) -> Starlette:
     """Return the web application over a store, which is opened anew for each request and need not be there yet.
 
     ``now`` returns an aware UTC datetime. ``listening`` is the address that the server listens on, where it is not the settings'.
+    ``metrics`` are the daemon's counters, ``ticking`` says whether its scheduler is well; without a daemon there is neither.
     """
     desk = Desk(store, settings, now)
-    routes: list[BaseRoute] = [*api.routes(desk)]
+    routes: list[BaseRoute] = [
+        *health.routes(store, lambda: settings, now=now, metrics=metrics, ticking=ticking),
+        *api.routes(desk),
+    ]
 
     async def told(request: Request, error: Exception) -> Response:
         del request

@@ -33,6 +33,7 @@ def server_of(application: ASGIApp) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             application,
+            interface="asgi3",
             log_config=None,
             access_log=False,
             server_header=False,
