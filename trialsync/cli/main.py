@@ -34,7 +34,7 @@ _COMMANDS = {
     "fields": "lists:fields",
     "facts": "facts:facts",
     "polls": "lists:polls",
-    "check": "starting:check",
+    "check": "checking:check",
     "health": "health:health",
     "verify": "care:verify",
     "backup": "care:backup",

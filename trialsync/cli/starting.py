@@ -1,29 +1,22 @@
-"""``trialsync init`` and ``trialsync check``: the first settings, and whether they can work."""
+"""``trialsync init``: the first settings and the store."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from trialsync import settings
 from trialsync.cli.app import App, invoked_as, say
-from trialsync.cli.outside import open_registry
-from trialsync.errors import FileError, RegistryRefused, SettingsError, StoreError, UsageError
+from trialsync.errors import FileError, SettingsError, UsageError
 from trialsync.model import Watch
-from trialsync.publish.confirmed import counted
 from trialsync.registry import address, query
 from trialsync.registry.numbers import mistyped_in, nct_ids_in
 from trialsync.store import schema
 
 _DEFAULT = Path("config") / "trialsync.toml"
 _BESIDE = Path("..") / "trialsync.db"
-
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @click.command()
@@ -55,7 +48,7 @@ def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str |
             text = settings.starter(watches, database="trialsync.db", contact=None)
             say("it was left as it is; to follow this too, add to it:", "", text[text.index("[[watch]]") :].rstrip())
             return 0
-        _, code = _followed(app)
+        _, code = followed(app)
         _say_what_next(app.config)
         return code
     if not watches:
@@ -72,7 +65,7 @@ def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str |
         raise FileError(f"{target} can't be written: {error.strerror}") from error
     say(f"wrote {_shown(target)}")
     _make_store(App(target))
-    _followed(App(target))
+    followed(App(target))
     _say_what_next(place)
     return 0
 
@@ -125,21 +118,7 @@ def _make_store(app: App) -> None:
     say(f"the store {_shown(store)} {'stands' if stood else 'is made'}")
 
 
-@click.command()
-@click.option("--offline", is_flag=True, help="Do not ask the registry.")
-@click.pass_obj
-def check(app: App, *, offline: bool) -> int:
-    """Check the settings, the store and whether the registry answers this machine; print each."""
-    found = app.settings
-    say(f"settings   {found.source or 'none: the defaults'}")
-    watches, code = _followed(app)
-    if not found.tables:
-        say("watch      none: a [[watch]] in the settings, or trialsync init where there are no settings yet, makes one")
-    code = max(code, _check_store(app))
-    return code if offline else max(code, _check_registry(app, watches))
-
-
-def _followed(app: App) -> tuple[list[Watch], int]:
+def followed(app: App) -> tuple[list[Watch], int]:
     """Say what each watch of the settings follows, or why it can't; return those that can be followed, and the exit code."""
     watches, code = [], 0
     for table in app.settings.tables:
@@ -155,32 +134,3 @@ def _followed(app: App) -> tuple[list[Watch], int]:
         if table.nct_ids_file is not None and (words := mistyped_in(table.nct_ids_file)):
             say(f"           left out, not NCT and eight digits: {', '.join(words)}")
     return watches, code
-
-
-def _check_registry(app: App, watches: Sequence[Watch]) -> int:
-    """Say whether the registry answers, and for each watch how many studies it finds; one request each."""
-    code = 0
-    with open_registry(app.settings) as registry:
-        version = registry.version()
-        label = version.data_timestamp if version else None
-        say(f"registry   {app.settings.registry.api_url} answers: load {label[:10] if label else 'unknown'}")
-        for watch in watches:
-            try:
-                totals = [registry.page({**part, "fields": "NCTId"}, size=1).total or 0 for part in query.params(watch)]
-            except RegistryRefused as error:
-                say(f"           {watch.name}: {error}")
-                code = error.exit_code
-                continue
-            say(f"           {watch.name}: {counted(sum(totals), 'study', 'studies')}")
-    return code
-
-
-def _check_store(app: App) -> int:
-    try:
-        with app.reader() as reader:
-            counts = reader.counts()
-    except StoreError as error:
-        say(f"store      {error}")
-        return error.exit_code
-    say(f"store      {app.store}: {counts.studies:,} studies, {counts.versions:,} versions, {counts.changes:,} changes")
-    return 0

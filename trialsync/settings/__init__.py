@@ -1,6 +1,7 @@
 """The settings: one TOML file, checked key by key, and the variables that override it."""
 
 from trialsync.settings.loading import ENVIRONMENT, Settings, load, place
+from trialsync.settings.printing import printed
 from trialsync.settings.secret import HEARTBEAT_VARIABLE, Secret
 from trialsync.settings.sections import Backup, Health, Log, Registry, Schedule, Site, Store, Sync, WatchTable, Web
 from trialsync.settings.starter import starter
@@ -24,5 +25,6 @@ __all__ = [
     "Web",
     "load",
     "place",
+    "printed",
     "starter",
 ]
