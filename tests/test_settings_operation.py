@@ -182,6 +182,13 @@ def test_where_each_setting_comes_from(tmp_path: Path) -> None:
     assert not [line for line in lines if "s3cr3t" in line]
 
 
+@pytest.mark.parametrize("schedule", ['every = "1h"', 'every = "15s"', 'every = "1h"\njitter = "0s"', 'cron = "0 4 * * *"\njitter = "90m"'])
+def test_every_schedule_is_printed_as_it_can_be_read(tmp_path: Path, schedule: str) -> None:
+    """Intervals, jitter of none and a default of half a second included, are the same again when what was printed is read."""
+    before = read(tmp_path, f"[schedule]\n{schedule}")
+    assert read(tmp_path, printed(before)).schedule == before.schedule
+
+
 def test_a_level_that_nobody_set_stays_unset(tmp_path: Path) -> None:
     """The level of log lines means something else where nobody set it, so that what is printed does not set it."""
     text = printed(read(tmp_path, ""))

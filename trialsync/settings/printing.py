@@ -44,6 +44,9 @@ def _lines(settings: Settings) -> Iterator[str]:
             variable = settings.overrides.get(f"{name}.{key}")
             source = f"${variable}" if variable else "file" if key in _keys_set(section) else "default"
             unsaid = _SAID_OR_NOT.get((name, key)) if source == "default" else None
+            if isinstance(value, timedelta) and value.microseconds:
+                yield f"# {key} is {value.total_seconds():g} seconds  # {source}"  # the default: no file can say it
+                continue
             yield f"#{key} = {_toml(value)}  # default; {unsaid}" if unsaid else f"{key} = {_toml(value)}  # {source}"
     if settings.heartbeat is not None:
         yield ""
@@ -93,6 +96,8 @@ def _toml(value: Any) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, timedelta):
         seconds = int(value.total_seconds())
+        if not seconds:
+            return "0s"
         # The largest unit that it is a whole number of; 26 hours are better read than 1,560 minutes.
         unit, length = next(each for each in _UNITS if seconds % each[1] == 0)
         return f"{seconds // length}{unit}"

@@ -157,7 +157,7 @@ def _watch(table: WatchTable, settings: Settings, stands: Standing, now: datetim
     since = _moment(finished) if finished else _first_sight(known, settings, stands)
     schedule = table.schedule or settings.schedule
     due = schedule.due_after(since) if since else None
-    late = max(due + GRACE, since + settings.health.overdue_after) if due and since else None
+    late = max(due + (schedule.jitter or timedelta()) + GRACE, since + settings.health.overdue_after) if due and since else None
     last = known.last if known else None
     return WatchHealth(
         name=table.name,
