@@ -12,27 +12,33 @@ from trialsync.cli.filters import Asked, filtered
 from trialsync.cli.progress import progress
 from trialsync.cli.when import day
 from trialsync.errors import UsageError
+from trialsync.model import nct_id
 from trialsync.publish.confirmed import counted
 from trialsync.publish.extracts import CHANGES, EXTRACTS
 from trialsync.sync import extract
 from trialsync.sync.export import FileFormat, export
 from trialsync.sync.extract import Extraction
+from trialsync.sync.site import CHANGED, write_site
 
 if TYPE_CHECKING:
     from trialsync.model import Json
 
-_FORMATS: Final = tuple(each.value for each in FileFormat)
+PAGE: Final = "page"
+
+_FILES: Final = tuple(each.value for each in FileFormat)
+_FORMATS: Final = (*_FILES, PAGE)
 
 
 @click.command(name="export")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--what", type=click.Choice(list(EXTRACTS)), help="The rows: the change log where nothing is said.")
-@click.option("--format", "form", type=click.Choice(_FORMATS), help="Without it what PATH ends in: .csv, .jsonl, .parquet.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="Without it what PATH ends in; page makes a folder.")
 @click.option("--as-of", metavar="DATE", help="Studies as they were on a day, or a time ago (30d), and who was in a watch then.")
+@click.option("--fresh", is_flag=True, help="Of a folder of pages: write those too on which nothing but last_seen_at moved.")
 @filtered
 @click.pass_obj
-def export_(app: App, path: Path, *, asked: Asked, what: str | None, form: str | None, as_of: str | None) -> None:
-    """Write the change log, or what else the store knows, into a file at PATH, the oldest first.
+def export_(app: App, path: Path, *, asked: Asked, what: str | None, form: str | None, as_of: str | None, fresh: bool) -> None:
+    """Write the change log, or what else the store knows, into a file at PATH, the oldest first; or a folder of pages.
 
     \b
       changes    one row a change: all filters below choose (the baseline is left out unless --baseline)
@@ -51,9 +57,19 @@ def export_(app: App, path: Path, *, asked: Asked, what: str | None, form: str |
     'trialsync[parquet]').
 
     Beside the file stands PATH.manifest.json: the filters, the rules, the last load, the cursor, the columns, the file's SHA-256. The file
-    appears when it is whole; an export that is broken off leaves what was there. For what came since, use --since-last of trialsync
-    changes.
+    appears when it is whole; an export that is broken off leaves what was there.
+
+    \b
+      trialsync export site/ --format page --watch parkinson
+
+    A folder of pages: a Markdown page a study (trials/NCT_ID.md), an index, llms.txt, and with [site] base_url a sitemap. Only pages that
+    say something else are written, and named in changed.txt. Studies that left the watch or the registry keep theirs, which says so.
     """
+    if form == PAGE:
+        _pages(app, path, asked, fresh=fresh, others={"--what": what, "--as-of": as_of})
+        return
+    if fresh:
+        raise UsageError("--fresh is for a folder of pages", hint="--format page")
     wanted = EXTRACTS[what or CHANGES.what]
     format_ = _format(path, form)
     present = now()
@@ -73,6 +89,20 @@ def _format(path: Path, form: str | None) -> FileFormat:
     if form is not None:
         return FileFormat(form)
     suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in _FORMATS:
+    if suffix not in _FILES:
         raise UsageError(f"{path} does not say its format", hint="end it in .csv, .jsonl or .parquet, or give --format")
     return FileFormat(suffix)
+
+
+def _pages(app: App, folder: Path, asked: Asked, *, fresh: bool, others: dict[str, str | None]) -> None:
+    """Write a folder of pages."""
+    given = [*(option for option, value in others.items() if value), *asked.given()]
+    strange = [option for option in given if option not in {"--study", "--watch"}]
+    if strange:
+        raise UsageError(f"{strange[0]} does not choose pages", hint="--watch and --study do")
+    studies = tuple(map(nct_id, asked.studies))
+    with app.reader() as reader, progress("writing pages", "pages") as told:
+        done = write_site(reader, folder, app.settings.site, watches=asked.watches, studies=studies, fresh=fresh, told=told)
+    say(f"{folder}: {counted(done.pages, 'page', 'pages')}; {counted(len(done.changed), 'file', 'files')} written ({CHANGED} names them)")
+    if not done.has_sitemap:
+        say("no sitemap, which needs the address of the site: [site] base_url in the settings")

@@ -140,10 +140,12 @@ class Reader:
         up_to: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
+        values: bool = True,
     ) -> Iterator[LoggedChange]:
         """Yield the rows of the change log that a filter wants, by id, one at a time; ``after`` is a cursor: rows with a greater id.
 
-        ``up_to`` is the greatest id that is wanted; ``limit`` None is no limit. Raises BadFilter, UnknownWatch, StoreDamaged.
+        ``up_to`` is the greatest id that is wanted; ``limit`` None is no limit. Without ``values`` baseline rows have none, which saves
+        reading their versions. Raises BadFilter, UnknownWatch, StoreDamaged.
         """
         found = conditions(self._db, wanted, after)
         if up_to is not None:
@@ -153,7 +155,7 @@ class Reader:
         for (number,) in self._db.rows(sql, (*found.parameters, -1 if limit is None else limit)):
             row = self._db.row("SELECT * FROM change_log WHERE id = ?", (number,))
             if row is not None:
-                yield self._logged(row)
+                yield self._logged(row, values=values)
 
     def changes_of(self, nct_id: str, *, version: int | None = None, baseline: bool = True) -> list[LoggedChange]:
         """Return one study's rows of the change log, by id; those of one version where it is given."""
@@ -196,7 +198,7 @@ class Reader:
                 f"cursor {after} is past the log's end, {last}", hint="it is of another store, or of one restored; read again from 0"
             )
 
-    def _logged(self, row: tuple[Any, ...]) -> LoggedChange:
+    def _logged(self, row: tuple[Any, ...], *, values: bool = True) -> LoggedChange:
         (
             number, ref, nct_id, title, sponsor, version, registry_version, date, not_before, load, posted, seen, path, field, item,
             attribute, kind, tier, before, after, is_baseline, by, origin, facts, url,
@@ -222,7 +224,7 @@ class Reader:
                 kind=Kind(kind),
                 tier=Tier(tier),
                 before=_value(before),
-                after=self._first_value(nct_id, version, (field, item, attribute)) if is_baseline else _value(after),
+                after=self._first_value(nct_id, version, (field, item, attribute)) if is_baseline and values else _value(after),
                 baseline=bool(is_baseline),
                 by=None if by is None else By(by),
                 origin=Origin(origin),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trialsync.model import LoggedChange, Study, Version
     from trialsync.settings.sections import Site
     from trialsync.store.reader import Reader
+    from trialsync.store.shown import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,10 @@ class Sight:
     merged_into: str | None
 
 
-def look(reader: Reader, nct_id: str, *, as_of: str | None = None, version: int | None = None) -> Sight:
+def look(reader: Reader, nct_id: str, *, as_of: str | None = None, version: int | None = None, shown: Shown | None = None) -> Sight:
     """Return a study as it is, as it was at the end of an ISO day, or at a version.
 
+    ``shown``, where the caller asks for many studies, knows when each was last seen.
     Raises UsageError for a study or version that the store does not have, BadDate for a day before the first version, StoreDamaged.
     """
     headlines = reader.headlines(nct_id)
@@ -52,7 +54,7 @@ def look(reader: Reader, nct_id: str, *, as_of: str | None = None, version: int 
         study=reader.study(nct_id, version=found.number),
         version=found,
         is_latest=is_latest,
-        last_seen=(reader.last_seen(nct_id) if is_latest else None) or found.seen,
+        last_seen=((shown or reader).last_seen(nct_id) if is_latest else None) or found.seen,
         presence=presence,
         merged_into=headlines.merged_into if presence is Presence.MERGED else None,
     )
@@ -68,10 +70,13 @@ def presence_at(reader: Reader, nct_id: str, until: str | None, present: Presenc
 
 
 def recent(reader: Reader, sight: Sight, *, baseline: bool) -> Sequence[LoggedChange]:
-    """Return the changes that a page of the study may show: seen in the days before it was last confirmed, up to its version."""
+    """Return the changes that a page of the study may show: seen in the days before it was last confirmed, up to its version.
+
+    Baseline rows come without their values, which a page does not show.
+    """
     since = (date.fromisoformat(sight.last_seen[:10]) - timedelta(days=RECENT_DAYS)).isoformat()
     wanted = ChangeFilter(studies=(sight.version.nct_id,), seen_since=since, baseline=baseline)
-    return [row for row in reader.changes(wanted) if row.version <= sight.version.number]
+    return [row for row in reader.changes(wanted, values=False) if row.version <= sight.version.number]
 
 
 def page_of(reader: Reader, sight: Sight, site: Site) -> str:
