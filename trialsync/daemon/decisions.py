@@ -18,7 +18,7 @@ SHORTEST_PAUSE: Final = 60.0
 LONGEST_PAUSE: Final = 3600.0
 """A watch that fails is asked again after a minute, then after twice as long each time, at most after an hour; seconds."""
 
-BUSY_PAUSE: Final = 5.0
+BUSY_PAUSE: Final = 2.0
 """After so many seconds a store that another process holds is tried again."""
 
 _SAID_EVERY: Final = 5

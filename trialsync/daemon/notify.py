@@ -58,7 +58,8 @@ class Notifier:
 
 
 def _status(text: str) -> str:
-    return f"STATUS={visible(text)[:_LONGEST_STATUS]}"
+    # A line break would begin another key.
+    return f"STATUS={visible(' '.join(text.split()))[:_LONGEST_STATUS]}"
 
 
 def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-PATIENCE: Final = 4.0
+PATIENCE: Final = 3.0
 """A request under way may take so many seconds more when the daemon is asked to stop; then it is cut."""
 
 DEADLINE: Final = 8.5

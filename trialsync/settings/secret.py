@@ -20,6 +20,7 @@ HEARTBEAT_CREDENTIAL: Final = "heartbeat-url"
 """The name of the same as a credential of systemd (``LoadCredential=heartbeat-url:/path``), a file in ``$CREDENTIALS_DIRECTORY``."""
 
 _LONGEST: Final = 4096
+_BLANK: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,14 @@ def heartbeat(url_file: Path | None, environ: Mapping[str, str], label: str) -> 
         return Secret(f"{label}: heartbeat.url_file", file=url_file)
     folder = environ.get("CREDENTIALS_DIRECTORY")
     credential = Path(folder, HEARTBEAT_CREDENTIAL) if folder else None
-    # An empty one is the unit's own default, for where nobody gave one.
-    if credential is not None and os.path.lexists(credential) and not _is_empty(credential):
+    # A blank one is the unit's own default, for where nobody gave one.
+    if credential is not None and os.path.lexists(credential) and not _is_blank(credential):
         return Secret(f"credential {HEARTBEAT_CREDENTIAL}", file=credential)
     return None
 
 
-def _is_empty(file: Path) -> bool:
+def _is_blank(file: Path) -> bool:
     try:
-        return file.stat().st_size == 0
+        return file.stat().st_size < _BLANK and not file.read_bytes().strip()
     except OSError:
         return False
