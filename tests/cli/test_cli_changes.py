@@ -183,7 +183,7 @@ def test_a_time_ago_is_a_day_or_an_instant(cli: Terminal, everything: list[Row])
 
 
 def test_each_format_holds_the_same_rows(cli: Terminal) -> None:
-    """JSON lines, JSON and CSV have every key of a change, in order; a table and Markdown a line a row."""
+    """JSON lines, JSON and CSV have every key of a change, in order; with ``--rows`` a table and Markdown a line a row."""
     options = ("changes", "--tier", "headline", "--by", "sponsor")
     rows = cli.ok(*options, "--format", "jsonl").rows
     assert {tuple(row) for row in rows} == {KEYS}
@@ -195,10 +195,10 @@ def test_each_format_holds_the_same_rows(cli: Terminal) -> None:
     assert [json.loads(line["before"]) for line in sheet if line["before"].startswith(("[", "{"))] == [
         row["before"] for row in rows if isinstance(row["before"], list | dict)
     ]
-    table = cli.ok(*options, "--format", "table").out.splitlines()
+    table = cli.ok(*options, "--rows", "--format", "table").out.splitlines()
     assert len(table) == len(rows) + 2
     assert all(row["nct_id"] in line and row["date"] in line for row, line in zip(rows, table[2:], strict=True))
-    markdown = cli.ok(*options, "--format", "md").out.splitlines()
+    markdown = cli.ok(*options, "--rows", "--format", "md").out.splitlines()
     assert len(markdown) == len(rows) + 2
     assert all(line.startswith("| 2026-") for line in markdown[2:])
 
@@ -208,11 +208,58 @@ def test_a_table_counts_the_housekeeping_that_it_leaves_out(cli: Terminal, every
     """A table and Markdown leave out housekeeping and count it on standard error; ``--all`` shows it; other formats leave out nothing."""
     news = [row for row in everything if not row["baseline"]]
     hidden = sum(row["tier"] == "housekeeping" for row in news)
-    ran = cli.ok("changes", "--format", form)
+    ran = cli.ok("changes", "--rows", "--format", form)
     assert len(ran.out.splitlines()) == len(news) - hidden + 2
     assert f"{hidden:,} housekeeping changes left out (--all shows them)\n" in ran.err
-    whole = cli.ok("changes", "--format", form, "--all")
+    whole = cli.ok("changes", "--rows", "--format", form, "--all")
     assert (len(whole.out.splitlines()), "left out" in whole.err) == (len(news) + 2, False)
+
+
+@pytest.mark.parametrize("form", ["table", "md"])
+def test_a_line_a_study_and_day(cli: Terminal, everything: list[Row], form: str) -> None:
+    """Without ``--rows`` a table and Markdown have one line for each study and day, by the id of its first row, and none twice."""
+    news = [row for row in everything if not row["baseline"] and row["tier"] != "housekeeping"]
+    days = list(dict.fromkeys((row["nct_id"], row["date"]) for row in news))
+    ran = cli.ok("changes", "--format", form)
+    found = re.findall(r"(?m)^(?:- )?(\S{10}) +\[?(NCT\d{8})", ran.out)
+    assert [(number, day) for day, number in found] == days
+    assert len(ran.out.splitlines()) == len(days)
+    assert "housekeeping changes left out (--all shows them)\n" in ran.err
+
+
+@pytest.mark.parametrize("order", ["oldest", "newest"])
+@pytest.mark.parametrize("limit", [1, 3, 10, 1000])
+def test_a_limit_shows_no_day_by_half(cli: Terminal, everything: list[Row], limit: int, order: str) -> None:
+    """``--limit`` counts changes; the days that it reaches are shown whole, and the foot says how many changes that were."""
+    news = [row for row in everything if not row["baseline"] and row["tier"] != "housekeeping"]
+    reached = (news if order == "oldest" else news[::-1])[:limit]
+    days = {(row["nct_id"], row["date"]) for row in reached}
+    shown = sum((row["nct_id"], row["date"]) in days for row in news)
+    ran = cli.ok("changes", "--format", "table", "--limit", str(limit), "--order", order)
+    assert len(ran.out.splitlines()) == len(days)
+    assert (f"{shown:,} of {len(news):,} changes (--limit 0 for all)\n" in ran.err) == (shown < len(news))
+    whole = cli.ok("changes", "--format", "table").out.splitlines()
+    assert set(ran.out.splitlines()) <= set(whole)
+
+
+def test_lines_read_on_by_cursor_hold_each_change_once(cli: Terminal, everything: list[Row]) -> None:
+    """Behind a cursor a limit reads on to where a day's own rows end, and the next reading begins there: together they are all."""
+    ids = [row["id"] for row in everything if not row["baseline"] and row["tier"] != "housekeeping"]
+    total = left = len(ids)
+    cli.ok("changes", "--since-last", "reader", "--after", "0", "--format", "md", "--limit", "1")
+    seen = 1
+    while seen < 1000:
+        ran = cli.ok("changes", "--since-last", "reader", "--format", "md", "--limit", "5")
+        if not ran.out:
+            break
+        of = re.search(r"(\d+) of (\d+) changes", ran.err)
+        if of is None:
+            break
+        assert int(of[1]) >= 5
+        assert int(of[2]) < left <= total
+        left = int(of[2])
+        seen += 1
+    assert 5 < seen < 1000
 
 
 def test_an_empty_answer_is_empty_in_its_format(cli: Terminal) -> None:

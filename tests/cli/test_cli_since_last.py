@@ -90,7 +90,7 @@ def test_a_digest_is_silent_where_nothing_is_new(followed: Followed) -> None:
     assert heading.startswith("Changes since 20")
     assert ", when morning last asked, until 20" in heading
     assert empty == ""
-    assert all(line.startswith("|") for line in table)
+    assert all(line.startswith("- 20") for line in table)
     assert "SUSPENDED" in digest
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from trialsync import log, settings
 from trialsync.errors import OutputError, StoreMissing
+from trialsync.publish.line import markdown_line, terminal_line
+from trialsync.publish.long_text import differences
 from trialsync.publish.render import Format, render
 from trialsync.publish.text import visible
 from trialsync.registry.numbers import nct_ids_in
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from trialsync.model import Watch
+    from trialsync.publish.line import Line
     from trialsync.publish.render import Sheet
     from trialsync.publish.table import Row
 
@@ -112,13 +115,33 @@ def chosen(form: str | None) -> Format:
 
 def put(rows: Iterable[Row], sheet: Sheet, form: Format) -> bool:
     """Print rows to standard output in a format; return whether a table had to shorten something to the terminal's width."""
-    terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else None
+    width, color = terminal()
     cut = False
-    for piece in render(rows, sheet, form, width=width, color=terminal and not os.environ.get("NO_COLOR")):
+    for piece in render(rows, sheet, form, width=width, color=color):
         cut = cut or (form is Format.TABLE and "…" in piece)
         put_text(piece)
     return cut
+
+
+def put_lines(lines: Iterable[Line], form: Format) -> None:
+    """Print a line for each study and day to standard output, as a table or as Markdown. Raises OutputError, BrokenPipeError."""
+    width, color = terminal()
+    for each in lines:
+        put_text(markdown_line(each) if form is Format.MD else terminal_line(each, width=width, color=color))
+
+
+def put_differences(rows: Iterable[Row], form: Format) -> None:
+    """Print to standard output what a table's cells can't hold of long texts, word by word. Raises OutputError, BrokenPipeError."""
+    _, color = terminal()
+    for each in differences(rows, in_markdown=form is Format.MD, color=color):
+        put_text(each)
+
+
+def terminal() -> tuple[int | None, bool]:
+    """Return the width of the terminal that is printed to, in cells (``None`` where it is none), and whether it may have colour."""
+    if not sys.stdout.isatty():
+        return None, False
+    return shutil.get_terminal_size().columns, not os.environ.get("NO_COLOR")
 
 
 def put_text(text: str) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from trialsync.cli.app import App, chosen, now, put, put_text, say
+from trialsync.cli.app import App, chosen, now, put, put_lines, put_text, say
 from trialsync.cli.filters import Asked, filtered
 from trialsync.cli.remembered import begun, ordered, reading_as
 from trialsync.model import Ended
 from trialsync.publish.confirmed import confirmed, counted
+from trialsync.publish.line import line
 from trialsync.publish.render import Format, cut_footer
 from trialsync.publish.sheets import CHANGES, change_json
 from trialsync.store.filters import ChangeFilter
@@ -56,6 +57,9 @@ format_option = click.option(
     "and moves once the output was written. The first time of a NAME prints nothing, unless --since or --seen-since says from when; "
     "with --after it goes on from there.",
 )
+@click.option(
+    "--rows", "every_row", is_flag=True, help="Every change a row, where a table and md otherwise have a line for each study and day."
+)
 @format_option
 @click.pass_obj
 def changes(
@@ -63,6 +67,7 @@ def changes(
     *,
     asked: Asked,
     everything: bool,
+    every_row: bool,
     after: int | None,
     limit: int | None,
     order: str | None,
@@ -70,6 +75,9 @@ def changes(
     form: str | None,
 ) -> None:
     """Print the change log. Filters together all hold; one that is given twice is either.
+
+    A table and md say in a line what happened to a study on a day, the most important first; --limit counts changes, and no day is shown by
+    half. Other formats, and --rows, have every change by itself.
 
     \b
       trialsync changes --since 7d
@@ -81,6 +89,7 @@ def changes(
     present, style, terminal = now(), chosen(form), sys.stdout.isatty()
     wanted = asked.wanted(present, housekeeping=everything or style not in {Format.TABLE, Format.MD})
     most = limit if limit is not None else TERMINAL_LIMIT if terminal else 0
+    lines = style in {Format.TABLE, Format.MD} and not every_row
     if since_last is not None:
         newest = ordered(order, limit)
         with reading_as(app, since_last, asked, after, present) as reading:
@@ -90,7 +99,7 @@ def changes(
                 reading.done(None)
                 return
             heading = reading.heading() if style is Format.MD else None
-            how = _How(style, reading.after, 0 if newest else most, newest=newest)
+            how = _How(style, reading.after, 0 if newest else most, newest=newest, lines=lines)
             reading.done(_print(reading.reader, wanted, how, heading=heading, quiet=not terminal))
         return
     newest = order == "newest" if order else terminal and after is None
@@ -98,17 +107,27 @@ def changes(
         _check_studies(reader, wanted)
         if after is not None:
             reader.check_cursor(after)
-        _print(reader, wanted, _How(style, after, most, newest=newest))
+        _print(reader, wanted, _How(style, after, most, newest=newest, lines=lines))
 
 
 @dataclass(frozen=True, slots=True)
 class _How:
-    """How rows are printed: ``most`` is the most of them, 0 for all."""
+    """How rows are printed: ``most`` is the most of them, 0 for all; ``lines`` is one for each study and day."""
 
     style: Format
     after: int | None
     most: int
     newest: bool
+    lines: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Printed:
+    """What was printed: how many rows, the last row's id, and what is worth saying of it."""
+
+    rows: int
+    last: int
+    note: str | None
 
 
 def _check_studies(reader: Reader, wanted: ChangeFilter) -> None:
@@ -122,17 +141,30 @@ def _print(reader: Reader, wanted: ChangeFilter, how: _How, *, heading: str | No
     ``heading`` stands above rows; ``quiet`` says nothing where there are none.
     """
     style, after = how.style, how.after
+    printed = (_put_lines if how.lines else _put_rows)(reader, wanted, how, heading)
+    if not printed.rows:
+        if not (quiet and style is Format.MD):
+            put([], CHANGES, style if style is not Format.MD or not how.lines else Format.TABLE)
+        if not quiet:
+            say(*_why_empty(reader, wanted, after), *_confirmed(reader, wanted))
+        return None
+    total = reader.count(wanted, after=after) if how.most and printed.rows >= how.most else printed.rows
+    hidden = reader.hidden(wanted, after=after).housekeeping
+    note = f"{counted(hidden, 'housekeeping change', 'housekeeping changes')} left out (--all shows them)" if hidden else None
+    footer = cut_footer(printed.rows, total, "changes" if how.lines else None)
+    say(*(each for each in (footer, note, printed.note) if each), *_confirmed(reader, wanted))
+    return printed.last if printed.rows < total else None
+
+
+def _put_rows(reader: Reader, wanted: ChangeFilter, how: _How, heading: str | None) -> _Printed:
+    """Print every change by itself."""
     shown = last = 0
     # Closed before the store is: whoever reads the pipe may have had enough in the middle.
-    rows = cast("Generator[LoggedChange]", reader.changes(wanted, after=after, limit=how.most or None, newest_first=how.newest))
+    rows = cast("Generator[LoggedChange]", reader.changes(wanted, after=how.after, limit=how.most or None, newest_first=how.newest))
     with closing(rows) as found:
         first = next(found, None)
         if first is None:
-            if not (quiet and style is Format.MD):
-                put([], CHANGES, style)
-            if not quiet:
-                say(*_why_empty(reader, wanted, after), *_confirmed(reader, wanted))
-            return None
+            return _Printed(0, 0, None)
 
         def rows_shown() -> Iterator[dict[str, Json]]:
             nonlocal shown, last
@@ -142,13 +174,18 @@ def _print(reader: Reader, wanted: ChangeFilter, how: _How, *, heading: str | No
 
         if heading:
             put_text(f"{heading}\n\n")
-        cut = put(rows_shown(), CHANGES, style)
-    total = reader.count(wanted, after=after) if how.most and shown >= how.most else shown
-    hidden = reader.hidden(wanted, after=after).housekeeping
-    note = f"{hidden:,} housekeeping {'change' if hidden == 1 else 'changes'} left out (--all shows them)" if hidden else None
-    whole = "shortened to fit (--format jsonl has everything whole)" if cut else None
-    say(*(line for line in (cut_footer(shown, total), note, whole) if line), *_confirmed(reader, wanted))
-    return last if shown < total else None
+        cut = put(rows_shown(), CHANGES, how.style)
+    return _Printed(shown, last, "shortened to fit (--format jsonl has everything whole)" if cut else None)
+
+
+def _put_lines(reader: Reader, wanted: ChangeFilter, how: _How, heading: str | None) -> _Printed:
+    """Print a line for each study and day."""
+    found = reader.study_days(wanted, after=how.after, limit=how.most or None, newest_first=how.newest)
+    if heading and found.days:
+        put_text(f"{heading}\n\n")
+    put_lines((line(reader.logged(ids)) for ids in found.days.values()), how.style)
+    lines = f"{counted(len(found.days), 'line', 'lines')} of {counted(found.rows, 'change', 'changes')} (--rows shows each)"
+    return _Printed(found.rows, found.last, lines if sys.stdout.isatty() else None)
 
 
 def _confirmed(reader: Reader, wanted: ChangeFilter) -> Iterator[str]:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from trialsync import log, settings
-from trialsync.cli.app import invoked_as, put, say
+from trialsync.cli.app import invoked_as, put_lines, say
 from trialsync.cli.study import print_log
 from trialsync.errors import FileError, UsageError
 from trialsync.model import Watch
+from trialsync.publish.line import line
 from trialsync.publish.render import Format
-from trialsync.publish.sheets import CHANGES, change_json
 from trialsync.registry.client import Registry, in_process
 from trialsync.registry.sandbox import Sandbox, packaged_loads
 from trialsync.store import schema
@@ -138,9 +138,13 @@ def _prepare(folder: Path) -> None:
 
 def _show(reader: Reader) -> None:
     wanted = ChangeFilter(watches=("parkinson",), housekeeping=False)
-    say("", f"The newest changes of the watch 'parkinson' ({reader.count(wanted)} in all, housekeeping left out):", "")
-    rows = reader.changes(wanted, limit=_ROWS, newest_first=True)
-    put((change_json(row) for row in rows), CHANGES, Format.TABLE)
+    say(
+        "",
+        f"The newest changes of the watch 'parkinson' ({reader.count(wanted)} in all, housekeeping left out), a line a study and day:",
+        "",
+    )
+    days = reader.study_days(wanted, limit=_ROWS, newest_first=True).days
+    put_lines((line(reader.logged(ids)) for ids in days.values()), Format.TABLE)
     sys.stdout.flush()
     say("", "One study's log:", "")
     print_log(reader, _STORY, Format.TABLE)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trialsync.cli.app import App, chosen, now, put, put_text, say
+from trialsync.cli.app import App, chosen, now, put, put_differences, put_text, say
 from trialsync.cli.changes import format_option
 from trialsync.cli.when import day
 from trialsync.errors import UsageError
 from trialsync.model import Presence, Tier
 from trialsync.model import nct_id as normal_nct_id
 from trialsync.publish.render import Format, json_text
-from trialsync.publish.sheets import CHANGES, STUDY, STUDY_CHANGES, change_json, study_rows, version_json
+from trialsync.publish.sheets import CHANGES, DAY_CHANGES, STUDY, STUDY_CHANGES, change_json, study_rows, version_json
 from trialsync.publish.text import one_line
 from trialsync.sync.pages import look, page_of
 
@@ -73,7 +73,9 @@ def _print_version(version: Version, rows: Sequence[LoggedChange], style: Format
     sys.stdout.write(f"\nversion {version.number}  {version.date}  (load {version.load}, seen {seen}Z, {version.origin.value}{first})\n")
     sys.stdout.flush()
     if shown:
-        put((change_json(row) for row in shown), STUDY_CHANGES, style)
+        found = [change_json(row) for row in shown]
+        put(found, DAY_CHANGES if all(row.date == version.date for row in shown) else STUDY_CHANGES, style)
+        put_differences(found, style)
         sys.stdout.flush()
     left_out = len(rows) - len(shown)
     if left_out:

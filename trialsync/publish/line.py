@@ -109,7 +109,7 @@ def _literal(text: str) -> str:
 
 
 def _wrapped(parts: Sequence[_Part], first: int, others: int) -> list[list[_Part]]:
-    """Return the parts in rows: ``first`` cells in the first row, ``others`` in those below; a part wider than a row is broken at a space."""
+    """Return the parts in rows: ``first`` cells in the first row, ``others`` in those below; too wide a part is broken at a space."""
     rows: list[list[_Part]] = [[]]
     for part in parts:
         room = first if len(rows) == 1 else others

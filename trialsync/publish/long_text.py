@@ -11,19 +11,21 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from trialsync.publish.text import fenced, inline_markdown, one_line, shortened, visible, width_of
+from trialsync.publish.text import code_span, fenced, inline_markdown, one_line, shortened, visible, width_of
 from trialsync.study.words import Fold, Mark, Piece, folded, word_counts, word_difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from trialsync.model import Json
+    from trialsync.publish.table import Row
 
 _LEAST_WORDS: Final = 5
 _OURS: Final = re.compile(r"([{\[+-])(\\*)(?=[+\-}\]])")
 _PAIRS: Final = frozenset({"{+", "+}", "[-", "-]"})
 _INSERTED, _DELETED, _DIM, _PLAIN = "\x1b[32;4m", "\x1b[31;9m", "\x1b[2m", "\x1b[0m"
 _ASIDE: Final = 4
+_CELL: Final = 48
 
 
 def is_long(before: Json, after: Json) -> bool:
@@ -73,6 +75,24 @@ def in_a_line(before: str, after: str, room: int | None = None) -> str:
     if room is None or width_of(whole) <= room:
         return whole
     return _excerpt([piece for piece in pieces if isinstance(piece, Piece)], room)
+
+
+def differences(rows: Iterable[Row], *, in_markdown: bool = False, color: bool = False) -> Iterator[str]:
+    """Yield, for each change of a long text that a table's cell can't hold, its path and the whole difference, context folded.
+
+    ``rows`` are changes as JSON has them. On a terminal (with or without ``color``) the text is set in by four cells.
+    """
+    for row in rows:
+        before, after = row["before"], row["after"]
+        if row["kind"] != "changed" or not is_long(before, after) or width_of(in_a_line(before, after)) <= _CELL:
+            continue
+        pieces = folded(word_difference(before, after))
+        if in_markdown:
+            yield f"\n{code_span(row['path'])} ({counted_words(before, after)}):\n\n{markdown_block(pieces)}\n"
+        else:
+            text = (colored if color else marked)(pieces).rstrip("\n")
+            inside = "\n".join(f"{' ' * _ASIDE}{line}".rstrip() for line in text.split("\n"))
+            yield f"\n{one_line(row['path'])} ({counted_words(before, after)}):\n{inside}\n"
 
 
 def counted_words(before: str, after: str) -> str:

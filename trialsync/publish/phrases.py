@@ -146,7 +146,8 @@ def _outcomes(rows: _Rows, field: str, noun: str, tone: Tone = Tone.PLAIN) -> It
     facts = [fact for row in taken for fact in row.facts]
     moves = [(word, sum(fact.get("id") == f"outcome-{word}" for fact in facts)) for word in ("demoted", "promoted")]
     if not parts and len(edited) == 1:
-        text = f"{noun} {', '.join(word for word, _ in edits)}"
+        words = [word for word, _ in edits]
+        text = f"{noun}{'' if words[0] == 'reworded' else ':'} {', '.join(words)}"
     else:
         counts = [f"{count:,} {word}" for word, count in edits]
         text = f"{noun}s {', '.join([*([' '.join(parts)] if parts else []), *counts])}"

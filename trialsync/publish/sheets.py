@@ -8,8 +8,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from trialsync.model import LoggedChange, Poll, Version
+from trialsync.publish.long_text import in_a_line, is_long
 from trialsync.publish.render import Sheet
 from trialsync.publish.table import Column, key
+from trialsync.publish.text import shortened
 from trialsync.publish.value import before_after, path_in
 from trialsync.study import fields, leaves
 
@@ -98,6 +100,8 @@ def study_rows(study: Study) -> Iterator[dict[str, Json]]:
 def _what_changed(row: Row, room: int | None) -> str:
     if row["field"].startswith(fields.WATCH_PREFIX):
         return "joined the watch" if row["kind"] == "added" else "left the watch"
+    if row["kind"] == "changed" and is_long(row["before"], row["after"]):
+        return in_a_line(row["before"], row["after"], room)
     return before_after(row["kind"], row["before"], row["after"], room)
 
 
@@ -106,8 +110,8 @@ def _path(name: str) -> Column:
 
 
 def _facts(row: Row, room: int | None) -> str:
-    del room
-    return ", ".join(str(fact["id"]) for fact in row["facts"])
+    names = ", ".join(str(fact["id"]) for fact in row["facts"])
+    return names if room is None else shortened(names, room)
 
 
 def _follows(row: Row, room: int | None) -> str:
@@ -157,7 +161,7 @@ _WHAT_AND_HOW: Final = (
     _path("path"),
     Column("kind", key("kind"), tints=_KINDS),
     Column("change", _what_changed, least=20, most=100),
-    Column("facts", _facts, optional=True),
+    Column("facts", _facts, least=10, optional=True),
 )
 
 CHANGES: Final = Sheet(_names(LoggedChange), (Column("date", key("date")), Column("study", key("nct_id")), *_WHAT_AND_HOW))
@@ -168,6 +172,9 @@ STUDY_CHANGES: Final = Sheet(
     (Column("date", key("date")), *_WHAT_AND_HOW, Column("by", key("by"), optional=True)),
 )
 """Changes of one version of a study."""
+
+DAY_CHANGES: Final = Sheet(CHANGES.keys, STUDY_CHANGES.columns[1:])
+"""Changes of one version of a study that all have its date."""
 
 VERSIONS: Final = Sheet(
     _names(Version),

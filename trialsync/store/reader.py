@@ -21,10 +21,11 @@ from trialsync.store.coverage import Coverage
 from trialsync.store.filters import ChangeFilter, conditions, is_in_country
 from trialsync.store.shown import Shown
 from trialsync.store.standing import Standing, standing
+from trialsync.store.study_days import StudyDays, study_days
 from trialsync.study.diff import baseline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -156,6 +157,23 @@ class Reader:
             row = self._db.row("SELECT * FROM change_log WHERE id = ?", (number,))
             if row is not None:
                 yield self._logged(row, values=values)
+
+    def study_days(
+        self,
+        wanted: ChangeFilter,
+        *,
+        after: int | None = None,
+        up_to: int | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> StudyDays:
+        """Return the rows that a filter wants by study and day, in the order of each day's first; see ``study_days``."""
+        return study_days(self._db, wanted, after=after, up_to=up_to, limit=limit, newest_first=newest_first)
+
+    def logged(self, ids: Iterable[int]) -> list[LoggedChange]:
+        """Return rows of the change log by their ids, in that order. Raises StoreDamaged."""
+        found = (self._db.row("SELECT * FROM change_log WHERE id = ?", (number,)) for number in ids)
+        return [self._logged(row) for row in found if row is not None]
 
     def changes_of(self, nct_id: str, *, version: int | None = None, baseline: bool = True) -> list[LoggedChange]:
         """Return one study's rows of the change log, by id; those of one version where it is given."""
