@@ -55,7 +55,7 @@ def test_the_demo_again_in_the_same_folder(cli: Terminal) -> None:
 
 
 def test_the_demo_shows_a_table_and_a_log(cli: Terminal) -> None:
-    """The demo ends with a line for each study's newest changes and one study's log, and says of each load what it brought; it needs no network."""
+    """The demo ends with a line for each study's newest changes and one study's log, and says what each load brought, offline."""
     cli.setenv("TRIALSYNC_API_URL", "http://127.0.0.1:9/api/v2")
     ran = cli.ok("demo")
     assert len(re.findall(r"(?m)^  2026-\d\d-\d\d  ", ran.err)) == 12
