@@ -284,7 +284,8 @@ def test_a_terminal_gets_a_table(cli: Terminal) -> None:
     found = re.search(r"^(\d{3}) of \d{3,} changes \(--limit 0 for all\)\n.*\n(\d+) lines of (\d{3}) changes \(--rows", err, re.MULTILINE)
     assert found
     assert 100 <= int(found[1]) == int(found[3]) < 130
-    assert len([line for line in lines if re.match(r"\d{4}-\d\d-\d\d  NCT0.*first seen, ", line)]) == len(lines) == int(found[2])
+    assert len([line for line in lines if re.match(r"\d{4}-\d\d-\d\d  NCT0", line)]) == int(found[2])
+    assert seen.decode().count("first seen, ") == int(found[2])
     assert done.returncode == 0
 
 
