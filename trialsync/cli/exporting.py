@@ -10,11 +10,11 @@ import click
 from trialsync.cli.app import App, now, say
 from trialsync.cli.filters import Asked, filtered
 from trialsync.cli.progress import progress
-from trialsync.cli.when import day
 from trialsync.errors import UsageError
 from trialsync.model import nct_id
 from trialsync.publish.confirmed import counted
 from trialsync.publish.extracts import CHANGES, EXTRACTS
+from trialsync.store.when import day
 from trialsync.sync import extract
 from trialsync.sync.export import FileFormat, export
 from trialsync.sync.extract import Extraction

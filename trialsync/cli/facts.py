@@ -10,11 +10,11 @@ import click
 
 from trialsync.cli.app import App, chosen, now, put, say
 from trialsync.cli.changes import format_option
-from trialsync.cli.when import day
 from trialsync.errors import BadDate, UnknownWatch, UsageError
 from trialsync.model import Presence
 from trialsync.publish.confirmed import counted
 from trialsync.publish.sheets import FACTS, OVERDUE, fact_json, overdue_json
+from trialsync.store.when import day
 from trialsync.study.facts import FACTS as RULES
 from trialsync.study.facts import overdue as overdue_facts
 

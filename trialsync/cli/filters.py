@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from trialsync.cli.when import day, moment
 from trialsync.errors import UsageError
 from trialsync.model import By, Kind, Origin, Tier, nct_id
 from trialsync.store.filters import ChangeFilter
+from trialsync.store.when import day, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,13 +9,13 @@ import click
 
 from trialsync.cli.app import App, chosen, now, put, put_differences, put_text, say
 from trialsync.cli.changes import format_option
-from trialsync.cli.when import day
 from trialsync.errors import UsageError
 from trialsync.model import Presence, Tier
 from trialsync.model import nct_id as normal_nct_id
 from trialsync.publish.render import Format, json_text
 from trialsync.publish.sheets import CHANGES, DAY_CHANGES, STUDY, STUDY_CHANGES, change_json, study_rows, version_json
 from trialsync.publish.text import one_line
+from trialsync.store.when import day
 from trialsync.sync.pages import look, page_of
 
 if TYPE_CHECKING:

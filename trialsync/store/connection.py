@@ -63,10 +63,15 @@ def _told(path: Path, error: Exception) -> StoreError:
     if code in _UNWRITABLE:
         return StoreUnwritable(f"{path} can't be written or read: {error}", hint="check permissions, the disk, and the folder it lies in")
     if code == sqlite3.SQLITE_INTERRUPT:
-        return AnswerTooLong("the question takes longer than it may", hint="narrow it: fewer studies, fields or days, or a smaller limit")
+        return too_long()
     if code in _BUSY:
         return StoreBusy(f"another program has locked {path}: {error}", hint="close it, or try again")
     return StoreDamaged(f"{path} is damaged: {error}", hint=RESTORE_HINT)
+
+
+def too_long() -> AnswerTooLong:
+    """Return the error for a question that takes more time than it may."""
+    return AnswerTooLong("the question takes longer than it may", hint="narrow it: name studies, a field or days, or lower the limit")
 
 
 class Connection:
@@ -76,12 +81,14 @@ class Connection:
         self.path = path
         self.raw = raw
         self._faults = Faults(path)
+        self._end: float | None = None
         with self._faults:
             raw.execute("PRAGMA foreign_keys = ON")
             self.database = Database(raw, execute_plugins=False, strict=True)
 
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, one at a time."""
+        self._check_time()
         with self._faults:
             # ``yield from`` would close the cursor with the generator, which fails where an error closed the store before.
             for row in self.raw.execute(sql, parameters):  # noqa: UP028
@@ -89,6 +96,7 @@ class Connection:
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or ``None``."""
+        self._check_time()
         with self._faults:
             found: tuple[Any, ...] | None = self.raw.execute(sql, parameters).fetchone()
             return found
@@ -109,10 +117,18 @@ class Connection:
             self.raw.executemany(sql, parameters)
 
     def stop_after(self, seconds: float) -> None:
-        """Let no statement run on once so many seconds from now are over: it raises AnswerTooLong. Nor does one wait longer for a lock."""
-        end = time.monotonic() + seconds
+        """Let nothing be asked, and no statement run on, once so many seconds from now are over: both raise AnswerTooLong.
+
+        Nor does a statement wait longer than that for a lock.
+        """
+        self._end = end = time.monotonic() + seconds
         self.raw.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
         self.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+
+    def _check_time(self) -> None:
+        # SQLite looks at the clock after so many steps of one statement: many short ones it would let pass.
+        if self._end is not None and time.monotonic() > self._end:
+            raise too_long()
 
     @contextmanager
     def atomic(self) -> Iterator[None]:

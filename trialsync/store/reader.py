@@ -22,6 +22,7 @@ from trialsync.store.filters import ChangeFilter, conditions, is_in_country
 from trialsync.store.shown import Shown
 from trialsync.store.standing import Standing, standing
 from trialsync.store.study_days import StudyDays, study_days
+from trialsync.store.study_filters import study_conditions
 from trialsync.study.diff import baseline
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from trialsync.model import Json, Poll, Study, Version
+    from trialsync.store.study_filters import StudyFilter
 
 _HEADLINES: Final = (
     "nct_id, title, overall_status, phases, study_type, sponsor, conditions, countries, enrollment, start_date, primary_completion_date, "
@@ -302,6 +304,16 @@ class Reader:
     def shown(self) -> Shown:
         """Return which loads showed each study, read once for all of them: for those who ask for many."""
         return Shown(self._db)
+
+    def find_studies(self, wanted: StudyFilter, *, after: str | None = None, limit: int | None = None) -> Iterator[Headlines]:
+        """Yield the rows of the studies that a filter wants, by number; ``after`` is a number: those with a greater one.
+
+        ``limit`` None is no limit. Raises BadFilter, UnknownWatch, StoreDamaged.
+        """
+        condition, values = study_conditions(self._db, wanted, after)
+        sql = f"SELECT {_HEADLINES} FROM studies s WHERE {condition} ORDER BY s.nct_id LIMIT ?"
+        for row in self._db.rows(sql, (*values, -1 if limit is None else limit)):
+            yield _headlines(row)
 
     def study(self, nct_id: str, *, as_of: str | None = None, version: int | None = None) -> Study:
         """Return a study as it is, as it was on an ISO day, or at a version.

@@ -49,6 +49,12 @@ class Desk:
     waiting: int = _WAITING
     _limiters: list[CapacityLimiter] = field(default_factory=list, repr=False, compare=False)
 
+    @property
+    def shows_contacts(self) -> bool:
+        """Return whether contact persons are shown."""
+        web = self.settings.web
+        return web is not None and web.contacts
+
     async def ask(self, work: Callable[[Reader], _T]) -> _T:
         """Return what a function makes of a reader, which is one moment of the store and closed behind it; it runs in a thread.
 

@@ -9,8 +9,6 @@ from starlette.responses import Response
 
 from trialsync.errors import (
     AnswerTooLong,
-    BadDate,
-    BadFilter,
     BadNctId,
     RecordError,
     StoreBusy,
@@ -65,15 +63,22 @@ def response(problem: Problem) -> Response:
 
 
 def bad_parameter(detail: str, *, hint: str | None = None) -> Problem:
-    """Return the problem of a parameter that can't be used."""
-    return Problem(400, "bad-parameter", "A parameter can't be used", detail, hint=hint)
+    """Return the problem of a parameter that is not of the form that it has to have."""
+    return Problem(400, *_BAD, detail, hint=hint)
 
 
-def not_found(detail: str, *, hint: str | None = None) -> Problem:
+def senseless(detail: str, *, hint: str | None = None) -> Problem:
+    """Return the problem of parameters that are well formed, and that nothing could ever answer to."""
+    return Problem(422, *_SENSELESS, detail, hint=hint)
+
+
+def not_found(detail: str, *, word: str = "not-found", hint: str | None = None) -> Problem:
     """Return the problem of an address at which there is nothing."""
-    return Problem(404, "not-found", "There is nothing here", detail, hint=hint)
+    return Problem(404, word, "There is nothing here", detail, hint=hint)
 
 
+_BAD: Final = ("bad-parameter", "A parameter can't be read")
+_SENSELESS: Final = ("nothing-meant", "What is asked can't be meant")
 _RETRY: Final = {"Retry-After": "10"}
 _KINDS: Final[tuple[tuple[type[TrialsyncError], int, str, str, dict[str, str]], ...]] = (
     (AnswerTooLong, 503, "too-much-asked", "The question takes too long", {}),
@@ -84,11 +89,9 @@ _KINDS: Final[tuple[tuple[type[TrialsyncError], int, str, str, dict[str, str]], 
     (StoreDamaged, 503, "store-damaged", "The store is damaged", {}),
     (StoreError, 503, "store-unreadable", "The store can't be read", _RETRY),
     (RecordError, 503, "record-unreadable", "A record can't be read", {}),
-    (BadNctId, 400, "bad-parameter", "A parameter can't be used", {}),
-    (BadDate, 400, "bad-parameter", "A parameter can't be used", {}),
-    (BadFilter, 400, "bad-parameter", "A parameter can't be used", {}),
-    (UnknownWatch, 400, "bad-parameter", "A parameter can't be used", {}),
-    (UsageError, 400, "bad-parameter", "A parameter can't be used", {}),
+    (UnknownWatch, 404, "unknown-watch", "There is no such watch", {}),
+    (BadNctId, 400, *_BAD, {}),
+    (UsageError, 422, *_SENSELESS, {}),
 )
 
 
@@ -96,9 +99,15 @@ def of_error(error: TrialsyncError, store: Path) -> Problem:
     """Return one of the house's errors as a problem; the place of the store is nobody's business."""
     for kind, status, word, title, headers in _KINDS:
         if isinstance(error, kind):
-            hint = error.hint.replace(str(store), "the store") if error.hint else None
-            return Problem(status, word, title, error.message.replace(str(store), "the store"), hint=hint, headers=headers)
+            return Problem(
+                status, word, title, _here(error.message, store), hint=_here(error.hint, store) if error.hint else None, headers=headers
+            )
     return failed()
+
+
+def _here(sentence: str, store: Path) -> str:
+    """Return a sentence of the command line as one for a client, who knows addresses and neither commands nor files."""
+    return sentence.replace(str(store), "the store").replace("trialsync fields", "/api/fields").replace("trialsync watches", "/api/watches")
 
 
 def failed() -> Problem:

@@ -1,4 +1,4 @@
-"""Dates as people type them."""
+"""Dates as people type them when they ask the store: on the command line and in an address."""
 
 from __future__ import annotations
 
