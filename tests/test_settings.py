@@ -234,6 +234,8 @@ def test_a_wrong_key_is_named(tmp_path: Path, text: str, said: str) -> None:
         ("name = 'a'\neverything = true\nnct_ids = ['NCT00000001']", 'watch "a": has nct_ids and everything: take one'),
         ("name = 'a'\nnct_ids = ['NCT00000001']\nquery.cond = 'x'", 'watch "a": has a query and nct_ids: take one'),
         ("name = 'a'\nnct_ids = ['NCT00000001']\nnct_ids_file = 'x'", 'watch "a": has nct_ids and nct_ids_file: take one'),
+        ("name = 'a'\nwas = 'a'\neverything = true", 'watch "a": was: is the name that it has; leave it out'),
+        ("name = 'a'\nwas = 'A!'\neverything = true", 'watch "a": was: must be up to 64 of a-z'),
         ("name = 'a'\nnct_ids = []", 'watch "a": nct_ids: must hold at least one NCT number'),
         ("name = 'a'\nnct_ids = 'NCT00000001'", 'watch "a": nct_ids: must be a list, not "NCT00000001"'),
         ("name = 'a'\nnct_ids = ['NCT00000001', 'NTC2']", "watch \"a\": nct_ids: 'NTC2' is not an NCT number"),
@@ -273,6 +275,13 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         'watch "a": follows nothing: give it query, filter, nct_ids or nct_ids_file, or everything = true for the whole registry',
         'watch "a": everything: must be true or false, not 1',
         'log.level: must be "debug", "info", "warning" or "error", not 1',
+    ]
+
+
+def test_one_name_goes_on_once(tmp_path: Path) -> None:
+    """Two watches that were the same one are refused: only one can take over what it saw."""
+    assert faults(tmp_path, "".join(f"[[watch]]\nname = '{name}'\nwas = 'z'\neverything = true\n" for name in "ab")) == [
+        'trialsync.toml: watch "z": was: 2 watches had this name; only one can go on with it'
     ]
 
 

@@ -48,13 +48,14 @@ def sentence(error: ErrorDetails, document: Any) -> str:
 
 
 def duplicates(document: dict[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each watch name that more than one ``[[watch]]`` has, also where other keys of them are wrong."""
+    """Yield a sentence for each name that more than one ``[[watch]]`` has, or had (``was``), also where other keys of them are wrong."""
     tables = document.get("watch")
-    names = [table.get("name") for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
-    texts = [name for name in names if isinstance(name, str)]
-    for name in dict.fromkeys(texts):
-        if texts.count(name) > 1:
-            yield f"watch {quoted(name)}: name: {texts.count(name)} watches have this name; each needs its own"
+    watches = [table for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
+    for key, said in (("name", "watches have this name; each needs its own"), ("was", "watches had this name; only one can go on with it")):
+        texts = [table[key] for table in watches if isinstance(table.get(key), str)]
+        for text in dict.fromkeys(texts):
+            if texts.count(text) > 1:
+                yield f"watch {quoted(text)}: {key}: {texts.count(text)} {said}"
 
 
 def quoted(text: str) -> str:

@@ -219,6 +219,8 @@ class WatchTable(Section):
             raise ValueError("follows nothing: give it query, filter, nct_ids or nct_ids_file, or everything = true for the whole registry")
         if len(chosen) > 1:
             raise ValueError(f"has {' and '.join(chosen)}: take one of them, and a second watch for the other")
+        if self.was == self.name:
+            raise ValueError("was: is the name that it has; leave it out")
         if self.nct_ids == []:
             raise ValueError("nct_ids: must hold at least one NCT number")
         if self.geo_decay and not self.filter.geo:
