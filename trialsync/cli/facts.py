@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from trialsync.model import Json
-    from trialsync.store.reader import Headlines, Reader
+    from trialsync.store.headlines import Headlines
+    from trialsync.store.reader import Reader
 
 
 @click.command()

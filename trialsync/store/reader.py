@@ -9,13 +9,13 @@ one to see what was recorded since.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
 from trialsync.errors import BadDate, BadFilter, UnknownWatch, UsageError
-from trialsync.model import By, Kind, LoggedChange, Origin, Presence, Tier
-from trialsync.store import contents, rows, schema
+from trialsync.model import By, Kind, LoggedChange, Origin, Tier
+from trialsync.store import contents, headlines, rows, schema
 from trialsync.store.connection import Connection, check_version, connect
 from trialsync.store.coverage import Coverage
 from trialsync.store.filters import ChangeFilter, conditions, is_in_country
@@ -31,36 +31,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from trialsync.model import Json, Poll, Study, Version
+    from trialsync.store.headlines import Headlines
     from trialsync.store.study_filters import StudyFilter
-
-_HEADLINES: Final = (
-    "nct_id, title, overall_status, phases, study_type, sponsor, conditions, countries, enrollment, start_date, primary_completion_date, "
-    "completion_date, has_results, first_posted, posted, presence, merged_into, version"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Headlines:
-    """A study's row: what is worth knowing of its latest version without reading it. Dates are ISO, some of them months or years."""
-
-    nct_id: str
-    title: str | None
-    overall_status: str | None
-    phases: tuple[str, ...]
-    study_type: str | None
-    sponsor: str | None
-    conditions: tuple[str, ...]
-    countries: tuple[str, ...]
-    enrollment: int | None
-    start_date: str | None
-    primary_completion_date: str | None
-    completion_date: str | None
-    has_results: bool
-    first_posted: str | None
-    posted: str | None
-    presence: Presence
-    merged_into: str | None
-    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,19 +240,19 @@ class Reader:
 
     def headlines(self, nct_id: str) -> Headlines:
         """Return a study's row. Raises UsageError where the store does not have it."""
-        row = self._db.row(f"SELECT {_HEADLINES} FROM studies WHERE nct_id = ?", (nct_id,))
+        row = self._db.row(f"SELECT {headlines.COLUMNS} FROM studies WHERE nct_id = ?", (nct_id,))
         if row is None:
             raise self._unknown(nct_id)
-        return _headlines(row)
+        return headlines.headlines(row)
 
     def studies(self, watch: str | None = None) -> Iterator[Headlines]:
         """Yield the rows of all studies, or of those that are in a watch now, by number."""
         members = (
             "nct_id IN (SELECT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE w.name = ? AND m.left_load IS NULL)"
         )
-        sql = f"SELECT {_HEADLINES} FROM studies WHERE {members if watch is not None else '1'} ORDER BY nct_id"
+        sql = f"SELECT {headlines.COLUMNS} FROM studies WHERE {members if watch is not None else '1'} ORDER BY nct_id"
         for row in self._db.rows(sql, () if watch is None else (watch,)):
-            yield _headlines(row)
+            yield headlines.headlines(row)
 
     def members(self, watches: Sequence[str] = (), *, on: str | None = None, ever: bool = False) -> list[str]:
         """Return the numbers of all studies, or of those in one of these watches, sorted.
@@ -311,9 +283,9 @@ class Reader:
         ``limit`` None is no limit. Raises BadFilter, UnknownWatch, StoreDamaged.
         """
         condition, values = study_conditions(self._db, wanted, after)
-        sql = f"SELECT {_HEADLINES} FROM studies s WHERE {condition} ORDER BY s.nct_id LIMIT ?"
+        sql = f"SELECT {headlines.COLUMNS} FROM studies s WHERE {condition} ORDER BY s.nct_id LIMIT ?"
         for row in self._db.rows(sql, (*values, -1 if limit is None else limit)):
-            yield _headlines(row)
+            yield headlines.headlines(row)
 
     def study(self, nct_id: str, *, as_of: str | None = None, version: int | None = None) -> Study:
         """Return a study as it is, as it was on an ISO day, or at a version.
@@ -394,13 +366,3 @@ class Reader:
 
 def _value(text: str | None) -> Json:
     return None if text is None else orjson.loads(text)
-
-
-def _headlines(row: tuple[Any, ...]) -> Headlines:
-    values = list(row)
-    with rows.sound(f"the row of {row[0]}"):
-        for place in (3, 6, 7):
-            values[place] = tuple(orjson.loads(values[place]))
-        values[12] = bool(values[12])
-        values[15] = Presence(values[15])
-        return Headlines(*values)

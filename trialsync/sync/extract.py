@@ -10,7 +10,7 @@ from trialsync.model import Origin, Presence
 from trialsync.publish.confirmed import gaps, weekdays
 from trialsync.publish.extracts import CHANGES, COVERAGE, FACTS, STUDIES, VERSIONS
 from trialsync.publish.sheets import change_json, version_json
-from trialsync.store.reader import Headlines
+from trialsync.store.headlines import Headlines
 from trialsync.study import record
 from trialsync.study.facts import FACTS as RULES
 from trialsync.sync.pages import look

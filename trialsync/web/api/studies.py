@@ -10,7 +10,7 @@ from trialsync.errors import BadDate
 from trialsync.publish.privacy import without_contacts
 from trialsync.publish.render import Sheet, json_text
 from trialsync.publish.sheets import VERSIONS, version_json
-from trialsync.store.reader import Headlines
+from trialsync.store.headlines import Headlines
 from trialsync.sync.pages import look
 from trialsync.web.answer import Answer
 from trialsync.web.api.changes import further, limit_of
