@@ -37,6 +37,7 @@ _COMMANDS = {
     "check": "checking:check",
     "health": "health:health",
     "verify": "care:verify",
+    "rebuild": "rebuilding:rebuild",
     "backup": "care:backup",
     "restore": "care:restore",
     "export": "exporting:export_",

@@ -47,33 +47,69 @@ def text(connection: Connection, nct_id: str, number: int) -> bytes:
 
 def study(connection: Connection, nct_id: str, number: int) -> Study:
     """Return a study as it was at a version; raise StoreDamaged, naming study and version, where it can't be had."""
-    try:
-        return codec.study(text(connection, nct_id, number))
-    except codec.BadBlob as error:
-        raise damaged(nct_id, number, error) from error
+    return _study(nct_id, number, text(connection, nct_id, number))
 
 
-def studies(connection: Connection, nct_id: str, before: int) -> Iterator[Study]:
+def studies(connection: Connection, nct_id: str, *, before: int) -> Iterator[Study]:
     """Yield a study as it was at each version before a number, the newest first, one in memory at a time.
 
     Raises StoreDamaged, naming study and version, where one can't be had.
     """
-    number = before - 1
-    if number < 1:
-        return
-    content = text(connection, nct_id, number)
-    while True:
+    content: bytes | None = None
+    for number in range(before - 1, 0, -1):
+        content = text(connection, nct_id, number) if content is None else _unpacked(connection, nct_id, number, content)
+        yield _study(nct_id, number, content)
+
+
+def studies_from_first(connection: Connection, nct_id: str) -> Iterator[tuple[int, Study]]:
+    """Yield a study as it was at each version, with its number, the oldest first, as many in memory as hang on one whole blob.
+
+    Raises StoreDamaged, naming study and version, where one can't be had.
+    """
+    waiting: list[tuple[int, bytes]] = []
+    # Listed first: the caller may write to the same tables between two of them.
+    numbers = list(connection.rows("SELECT number, id FROM versions WHERE nct_id = ? ORDER BY number", (nct_id,)))
+    for number, version_id in numbers:
+        blob = connection.value("SELECT content FROM contents WHERE version_id = ?", (version_id,))
+        if blob is None:
+            raise damaged(nct_id, number, "its content is missing")
+        waiting.append((number, blob))
+        if not codec.is_difference(blob):
+            yield from _decoded(nct_id, waiting)
+            waiting = []
+    if waiting:
+        yield from _decoded(nct_id, waiting)
+
+
+def _decoded(nct_id: str, blobs: list[tuple[int, bytes]]) -> Iterator[tuple[int, Study]]:
+    texts: list[tuple[int, bytes]] = []
+    content: bytes | None = None
+    for number, blob in reversed(blobs):
         try:
-            yield codec.study(content)
-            number -= 1
-            if number < 1:
-                return
-            blob = connection.value(
-                "SELECT c.content FROM versions v JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? AND v.number = ?",
-                (nct_id, number),
-            )
-            if blob is None:
-                raise damaged(nct_id, number, "its content is missing")
             content = codec.unpack(blob, content)
         except codec.BadBlob as error:
             raise damaged(nct_id, number, error) from error
+        texts.append((number, content))
+    while texts:
+        number, content = texts.pop()
+        yield number, _study(nct_id, number, content)
+
+
+def _unpacked(connection: Connection, nct_id: str, number: int, newer: bytes) -> bytes:
+    """Return a version's JSON text, where that of the version after it is at hand."""
+    blob = connection.value(
+        "SELECT c.content FROM versions v JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? AND v.number = ?", (nct_id, number)
+    )
+    if blob is None:
+        raise damaged(nct_id, number, "its content is missing")
+    try:
+        return codec.unpack(blob, newer)
+    except codec.BadBlob as error:
+        raise damaged(nct_id, number, error) from error
+
+
+def _study(nct_id: str, number: int, content: bytes) -> Study:
+    try:
+        return codec.study(content)
+    except codec.BadBlob as error:
+        raise damaged(nct_id, number, error) from error

@@ -175,8 +175,11 @@ def _add_studies(found: Conditions, connection: Connection, wanted: ChangeFilter
         if wanted.baseline:
             found.add(
                 f"c.id IN (SELECT n.id FROM changes n INDEXED BY changes_by_version WHERE n.baseline = 0 AND n.version_id IN {versions} "
-                "UNION ALL SELECT b.id FROM versions w CROSS JOIN changes b ON b.id BETWEEN w.first_change AND w.last_change "
-                f"AND b.baseline = 1 WHERE w.nct_id IN {_LISTED})",
+                "UNION SELECT b.id FROM versions w CROSS JOIN changes b ON b.id BETWEEN w.first_change AND w.last_change "
+                f"AND b.baseline = 1 AND b.version_id = w.id WHERE w.nct_id IN {_LISTED} "
+                "UNION SELECT l.id FROM changes l INDEXED BY changes_late WHERE l.baseline = 1 AND l.date IS NOT NULL "
+                f"AND l.version_id IN {versions})",
+                _json(wanted.studies),
                 _json(wanted.studies),
                 _json(wanted.studies),
             )

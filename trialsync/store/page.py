@@ -21,6 +21,11 @@ class Pages:
         self._now = now
         self._in_page = False
 
+    @property
+    def connection(self) -> Connection:
+        """Return the connection that pages are written through, for reading what stands in between."""
+        return self._db
+
     @contextmanager
     def page(self) -> Iterator[None]:
         """Hold one transaction: after an error nothing of it is kept. Pages never nest.

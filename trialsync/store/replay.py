@@ -1,22 +1,20 @@
 """The log replayed: what each version's rows say must be just what lies between it and the version before."""
 
-# ruff: noqa: S608 - statements are put together from constants; every value is bound
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from trialsync.store import codec
-from trialsync.study import record
-from trialsync.study.diff import RULE, diff
+from trialsync.store.steps import steps
+from trialsync.study.diff import RULE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from trialsync.model import Json, Study
+    from trialsync.model import Json
     from trialsync.store.connection import Connection
+    from trialsync.store.steps import Step
 
 _ROWS = (
     "SELECT f.name, c.item, c.attribute, c.kind, c.before, c.after FROM changes c JOIN fields f ON f.id = c.field_id "
@@ -25,46 +23,20 @@ _ROWS = (
 
 
 def replay_problems(connection: Connection, nct_id: str, rule: str = "v.rule") -> Iterator[str]:
-    """Yield which versions of a study have other rows in the log than their contents make. Raises BadBlob for contents that can't be read.
+    """Yield which versions of a study have other rows in the log than their contents make. Raises StoreDamaged for unreadable contents.
 
     ``rule`` is the SQL of a version's rule, of ``versions v``: versions that an older rule compared than today's are passed over.
-
-    A study that is withheld says so in one row about its presence, and is compared with its last open version when it comes back.
     """
-    versions = list(
-        connection.rows(
-            f"SELECT v.id, v.number, {rule}, c.content FROM versions v JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? "
-            "ORDER BY v.number",
-            (nct_id,),
-        )
-    )
-    if len(versions) < 2:  # noqa: PLR2004 - one version has nothing before it
-        return
-    studies = _decoded([blob for *_, blob in versions])
-    last_open = None if record.is_withheld(studies[0]) else studies[0]
-    for (version_id, number, made_by, _), old, new in zip(versions[1:], studies, studies[1:], strict=False):
-        was_withheld, is_withheld = record.is_withheld(old), record.is_withheld(new)
-        logged = sorted(_row(*row) for row in connection.rows(_ROWS, (version_id,)))
-        came_back = was_withheld and not is_withheld
-        expected = [] if is_withheld and not was_withheld else list(_expected((last_open if came_back else old) or old, new))
-        if made_by == RULE and logged != sorted(expected):
-            yield f"{nct_id} version {number}: the log's rows do not lead to it from the version before"
-        if not is_withheld:
-            last_open = new
+    for step in steps(connection, nct_id, rule):
+        if step.old is None or step.rule != RULE:
+            continue
+        logged = sorted(_row(*row) for row in connection.rows(_ROWS, (step.version_id,)))
+        if logged != sorted(_expected(step)):
+            yield f"{nct_id} version {step.number}: the log's rows do not lead to it from the version before"
 
 
-def _decoded(blobs: Sequence[bytes]) -> list[Study]:
-    """Return the studies of consecutive blobs, oldest first; an older one may be a difference from the newer."""
-    newer: bytes | None = None
-    found = []
-    for blob in reversed(blobs):
-        newer = codec.unpack(blob, newer)
-        found.append(codec.study(newer))
-    return found[::-1]
-
-
-def _expected(old: Study, new: Study) -> Iterator[tuple[str, ...]]:
-    for change in diff(old, new):
+def _expected(step: Step) -> Iterator[tuple[str, ...]]:
+    for change in step.changes():
         yield _row(change.field, change.item, change.attribute, change.kind.value, _text(change.before), _text(change.after))
 
 

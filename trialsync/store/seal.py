@@ -4,6 +4,8 @@ SQLite checks the shape of its file, not its values. Contents have checksums and
 log that it brought, a row about a study as a whole, and a poll that ended carry a seal each.
 """
 
+# ruff: noqa: S608 - statements are put together from constants; every value is bound
+
 from __future__ import annotations
 
 from hashlib import blake2b
@@ -46,8 +48,29 @@ STORED: Final = {
 
 def seal_poll(connection: Connection, number: int) -> None:
     """Seal a poll's row anew, as it stands."""
-    columns = connection.row(f"SELECT {POLL_COLUMNS} FROM polls WHERE id = ?", (number,))  # noqa: S608 - constants
+    columns = connection.row(f"SELECT {POLL_COLUMNS} FROM polls WHERE id = ?", (number,))
     connection.execute("UPDATE polls SET seal = ? WHERE id = ?", (seal(columns or ()), number))
+
+
+def version_rows(
+    connection: Connection, version_id: int, given: tuple[int | None, int | None], *, late: bool = True
+) -> list[tuple[Any, ...]]:
+    """Return the rows of the log that a version brought, CHANGE_COLUMNS each, by id; rows about the study as a whole left out.
+
+    ``given`` are the version's ``first_change`` and ``last_change``, the ids that it was given when it was recorded: baseline rows are in
+    no index and are found by them. A row that came later (a rebuild's) has a later id; baseline rows of that kind are in an index of their
+    own, which a store before schema 2 lacks: there ``late`` is false.
+    """
+    later = "UNION SELECT id FROM changes INDEXED BY changes_late WHERE baseline = 1 AND date IS NOT NULL AND version_id = ?1"
+    return list(
+        connection.rows(
+            f"SELECT {CHANGE_COLUMNS} FROM changes c JOIN fields f ON f.id = c.field_id WHERE c.id IN ("
+            "SELECT id FROM changes WHERE id BETWEEN ?2 AND ?3 AND version_id = ?1 "
+            "UNION SELECT id FROM changes INDEXED BY changes_by_version WHERE baseline = 0 AND version_id = ?1 "
+            f"{later if late else ''}) AND NOT EXISTS (SELECT 1 FROM occasions o WHERE o.change_id = c.id) ORDER BY c.id",
+            (version_id, *given),
+        )
+    )
 
 
 def seal_version(columns: Sequence[Any], rule: int, *rows: Sequence[Any]) -> int:

@@ -95,7 +95,7 @@ class StudyWriter(Pages):
     def studies(self, nct_id: str, *, before: int) -> Iterator[Study]:
         """Yield a study's contents at the versions before a number, the newest first. Raises StoreDamaged where one can't be read."""
         self._write_packed()
-        yield from contents.studies(self._db, nct_id, before)
+        yield from contents.studies(self._db, nct_id, before=before)
 
     def _latest(self, nct_id: str) -> int:
         number = self._db.value("SELECT version FROM studies WHERE nct_id = ?", (nct_id,))
@@ -240,6 +240,9 @@ class StudyWriter(Pages):
         text = "\n".join((*words(change.before), *words(change.after)))
         if text:
             self._db.execute("INSERT INTO change_words (rowid, value) VALUES (?, ?)", (number, text))
+        self._write_facts(number, facts)
+
+    def _write_facts(self, number: int, facts: Sequence[Mapping[str, Json]]) -> None:
         self._db.many(
             "INSERT INTO change_facts (change_id, fact, rule, json) VALUES (?, ?, ?, ?)",
             [(number, fact["id"], fact["rule"], _json(dict(fact))) for fact in facts],

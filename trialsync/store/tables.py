@@ -254,6 +254,8 @@ FIRST_STORE: Final = (
 HISTORY_AND_NOTICES: Final = (
     # What stands was compared by the first rule.
     "ALTER TABLE versions ADD COLUMN rule INTEGER NOT NULL DEFAULT 1",
+    # Baseline rows are found by the ids that their version was given; those that came later have a date, by which they are told.
+    "CREATE INDEX changes_late ON changes (version_id) WHERE baseline = 1 AND date IS NOT NULL",
     """
     CREATE TABLE notices (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -15,8 +15,8 @@ from trialsync.model import instant
 from trialsync.store import schema
 from trialsync.store.connection import Connection, check_file, connect
 from trialsync.store.lock import Lock
+from trialsync.store.log_writer import LogWriter
 from trialsync.store.poll_writer import PollWriter, end_forgotten_polls
-from trialsync.store.study_writer import StudyWriter
 from trialsync.store.watch_writer import WatchWriter
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trialsync.model import Poll, Slice
 
 
-class Writer(StudyWriter, PollWriter, WatchWriter):
+class Writer(LogWriter, PollWriter, WatchWriter):
     """A store held for writing, from ``Writer.open`` to the end of its ``with`` block.
 
     Whatever changes studies belongs in a ``page``: one transaction, kept whole or not at all.

@@ -82,3 +82,9 @@ def text(value: Json) -> str | None:
 def has_results(study: Study) -> bool:
     """Return whether results are posted, also for a record of the registry's history, which lacks the flag."""
     return record.has_results(study) or record.at(study, "resultsSection") not in (None, {})
+
+
+def past(study: Study) -> Study:
+    """Return the part of a version's content that a rule may ask of the past (``Step.earlier``), so that many can be kept at hand."""
+    names = ("statusModule", "sponsorCollaboratorsModule")
+    return {"protocolSection": {name: record.at(study, "protocolSection", name) for name in names}}
