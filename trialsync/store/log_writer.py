@@ -42,7 +42,7 @@ class LogWriter(StudyWriter):
         """
         self._check_page()
         row = self._db.row(
-            "SELECT id, date, rule, first_change, last_change FROM versions WHERE nct_id = ? AND number = ?", (nct_id, number)
+            "SELECT id, date, rule, first_change, last_change, seal FROM versions WHERE nct_id = ? AND number = ?", (nct_id, number)
         )
         if row is None:
             raise StoreError(f"{nct_id} has no version {number} in {self.path}")
