@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BUT_IDS = ("id",)
 FIRST = "NCT00000001"
-LATE = "2027-01-31"
+LATE = "2027-03-31"
 
 
 @pytest.fixture
