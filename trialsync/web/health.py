@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _UNAVAILABLE = 503
 
+LIMIT_SECONDS: Final = 5.0
+"""How long the store may take for one answer: half of what Prometheus waits by default."""
+
 
 def routes(
     store: Path,
@@ -37,12 +40,12 @@ def routes(
     """Return the three routes. ``settings`` gives those in force, asked anew each time so that a reload holds at once.
 
     ``/healthz``: JSON of the health; 200 where it is ok, 503 otherwise. ``/readyz``: 200 where the store can be read and ``ticking``, the
-    daemon's scheduler, is well. ``/metrics``: the counters of ``metrics`` and the store's gauges. A store that can't be read is 503 with
-    the sentence as JSON in all three. ``now`` returns an aware UTC datetime.
+    daemon's scheduler, is well. ``/metrics``: the counters of ``metrics`` and the store's gauges. A store that can't be read, or not within
+    five seconds, is 503 with the sentence as JSON in all three. ``now`` returns an aware UTC datetime.
     """
 
     def look() -> Health:
-        with Reader.open(store) as reader:
+        with Reader.open(store, limit_seconds=LIMIT_SECONDS) as reader:
             return health(reader, settings(), now())
 
     def healthz(_: Request) -> Response:
