@@ -14,19 +14,22 @@ from trialsync.errors import UsageError
 from trialsync.model import nct_id
 from trialsync.publish.confirmed import counted
 from trialsync.publish.extracts import CHANGES, EXTRACTS
+from trialsync.publish.feed import atom
 from trialsync.store.when import day
 from trialsync.sync import extract
-from trialsync.sync.export import FileFormat, export
+from trialsync.sync.export import FileFormat, export, replacing
 from trialsync.sync.extract import Extraction
+from trialsync.sync.feeds import gathered
 from trialsync.sync.site import CHANGED, write_site
 
 if TYPE_CHECKING:
     from trialsync.model import Json
 
 PAGE: Final = "page"
+ATOM: Final = "atom"
 
 _FILES: Final = tuple(each.value for each in FileFormat)
-_FORMATS: Final = (*_FILES, PAGE)
+_FORMATS: Final = (*_FILES, PAGE, ATOM)
 
 
 @click.command(name="export")
@@ -61,12 +64,18 @@ def export_(app: App, path: Path, *, asked: Asked, what: str | None, form: str |
 
     \b
       trialsync export site/ --format page --watch parkinson
+      trialsync export feed.xml --format atom --watch parkinson
 
     A folder of pages: a Markdown page a study (trials/NCT_ID.md), an index, llms.txt, and with [site] base_url a sitemap. Only pages that
     say something else are written, and named in changed.txt. Studies that left the watch or the registry keep theirs, which says so.
+    An Atom feed has an entry a study and date, the newest fifty; without the baseline, housekeeping, contact persons and, unless --origin
+    asks for it, the registry's history.
     """
     if form == PAGE:
         _pages(app, path, asked, fresh=fresh, others={"--what": what, "--as-of": as_of})
+        return
+    if form == ATOM:
+        _feed(app, path, asked, others={"--what": what, "--as-of": as_of, "--fresh": fresh, "--baseline": asked.baseline})
         return
     if fresh:
         raise UsageError("--fresh is for a folder of pages", hint="--format page")
@@ -106,3 +115,31 @@ def _pages(app: App, folder: Path, asked: Asked, *, fresh: bool, others: dict[st
     say(f"{folder}: {counted(done.pages, 'page', 'pages')}; {counted(len(done.changed), 'file', 'files')} written ({CHANGED} names them)")
     if not done.has_sitemap:
         say("no sitemap, which needs the address of the site: [site] base_url in the settings")
+
+
+def _feed(app: App, path: Path, asked: Asked, *, others: dict[str, object]) -> None:
+    """Write an Atom feed."""
+    for option, value in others.items():
+        if value:
+            raise UsageError(f"{option} has no meaning for a feed", hint="the filters of changes choose what is in it")
+    given = asked.given()
+    title = "Changes of clinical trials" + "".join(
+        f", {option.strip('-')} {' or '.join(map(str, _list(given[option])))}" for option in given
+    )
+    web, site = app.settings.web, app.settings.site
+    with app.reader() as reader:
+        feed = gathered(
+            reader,
+            asked.wanted(now(), housekeeping=False),
+            title=title,
+            path=path.name,
+            contacts=web is not None and web.contacts,
+            base_url=site.base_url,
+        )
+    with replacing(path) as partial:
+        partial.write_text(atom(feed), encoding="utf-8")
+    say(f"{path}: {counted(len(feed.occasions), 'entry', 'entries')}")
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else [value]

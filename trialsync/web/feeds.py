@@ -1,0 +1,126 @@
+"""``/feeds/…``: the change log as Atom feeds, of everything, a watch, a study, a sponsor, a fact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from trialsync.errors import BadNctId, UnknownWatch
+from trialsync.model import nct_id
+from trialsync.publish.feed import MEDIA_TYPE, atom
+from trialsync.store.filters import ChangeFilter
+from trialsync.study.facts import BY_ID
+from trialsync.sync.feeds import gathered
+from trialsync.web.answer import Answer, respond
+from trialsync.web.problems import bad_parameter, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from trialsync.store.reader import Reader
+    from trialsync.web.desk import Desk
+
+_SWITCHES: Final = {"true": True, "1": True, "false": False, "0": False}
+_PARAMETERS: Final = frozenset({"history", "all"})
+
+
+def routes(desk: Desk) -> list[Route]:
+    """Return the routes of the feeds. ``?history=true`` adds what the registry's history brought, ``?all=true`` housekeeping."""
+
+    def route(path: str, of: Callable[[Reader, str], tuple[str, ChangeFilter]]) -> Route:
+        async def feed(request: Request) -> Response:
+            return _unless_modified(request, await desk.ask(lambda reader: _answer(desk, request, reader, of)))
+
+        return Route(path, feed)
+
+    return [
+        route("/feeds/changes.atom", lambda _, __: ("Changes of clinical trials", ChangeFilter())),
+        route("/feeds/watches/{name}.atom", _of_watch),
+        route("/feeds/studies/{name}.atom", _of_study),
+        route("/feeds/sponsors/{name:path}.atom", lambda _, name: (f"Changes of {name}'s trials", ChangeFilter(sponsors=(name,)))),
+        route("/feeds/facts/{name}.atom", _of_fact),
+    ]
+
+
+def _of_watch(reader: Reader, name: str) -> tuple[str, ChangeFilter]:
+    try:
+        reader.members((name,))
+    except UnknownWatch:
+        raise not_found("there is no such watch", hint="/api/watches lists them") from None
+    return f"Changes of {name}", ChangeFilter(watches=(name,))
+
+
+def _of_study(reader: Reader, name: str) -> tuple[str, ChangeFilter]:
+    try:
+        number = nct_id(name)
+    except BadNctId:
+        raise not_found("there is no such study") from None
+    if not reader.has(number):
+        raise not_found(f"{number} is not in the store")
+    return f"Changes of {number}", ChangeFilter(studies=(number,))
+
+
+def _of_fact(reader: Reader, name: str) -> tuple[str, ChangeFilter]:
+    del reader
+    if name not in BY_ID or not BY_ID[name].recorded:
+        raise not_found("there is no such fact", hint="/api/facts lists them")
+    return f"Changes: {name}", ChangeFilter(facts=(name,))
+
+
+def _answer(desk: Desk, request: Request, reader: Reader, of: Callable[[Reader, str], tuple[str, ChangeFilter]]) -> Answer:
+    unknown = set(request.query_params) - _PARAMETERS
+    if unknown:
+        raise bad_parameter(f"{min(unknown)[:40]!r} is no parameter of a feed", hint="history and all are")
+    title, wanted = of(reader, request.path_params.get("name", ""))
+    settings = desk.settings
+    base_url = settings.site.base_url
+    path = quote(request.url.path.lstrip("/"))
+    query = f"?{request.url.query}" if request.url.query else ""
+    root = base_url.rstrip("/") if base_url else str(request.base_url).rstrip("/")
+    feed = gathered(
+        reader,
+        _with_housekeeping(wanted, request),
+        title=title,
+        path=f"{path}{query}",
+        history=_switch(request, "history"),
+        contacts=settings.web is not None and settings.web.contacts,
+        address=f"{root}/{path}{query}",
+        base_url=base_url,
+    )
+    modified = format_datetime(datetime.fromisoformat(feed.updated).astimezone(UTC).replace(microsecond=0), usegmt=True)
+    return Answer(atom(feed).encode(), f"{MEDIA_TYPE}; charset=utf-8", {"Last-Modified": modified})
+
+
+def _with_housekeeping(wanted: ChangeFilter, request: Request) -> ChangeFilter:
+    return replace(wanted, housekeeping=_switch(request, "all"))
+
+
+def _switch(request: Request, name: str) -> bool:
+    text = request.query_params.get(name, "false")
+    if text not in _SWITCHES:
+        raise bad_parameter(f"{name} is neither true nor false")
+    return _SWITCHES[text]
+
+
+def _unless_modified(request: Request, answer: Answer) -> Response:
+    """Return an answer as a response; 304 too for a client that knows no tags, where nothing was seen since it asked."""
+    response = respond(request, answer)
+    since = request.headers.get("If-Modified-Since")
+    if response.status_code != 200 or since is None or "If-None-Match" in request.headers:  # noqa: PLR2004 - OK
+        return response
+    try:
+        is_new = parsedate_to_datetime(answer.headers["Last-Modified"]) > parsedate_to_datetime(since)
+    except (ValueError, TypeError):
+        return response
+    if is_new:
+        return response
+    headers = {name: value for name, value in response.headers.items() if name not in {"content-length", "content-type"}}
+    return Response(status_code=304, headers=headers)
