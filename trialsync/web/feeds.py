@@ -82,7 +82,8 @@ def _answer(desk: Desk, request: Request, reader: Reader, of: Callable[[Reader, 
     title, wanted = of(reader, request.path_params.get("name", ""))
     settings = desk.settings
     base_url = settings.site.base_url
-    path = quote(request.url.path.lstrip("/"))
+    # As it was asked for, so that a slash in a sponsor's name stays what it is.
+    path = quote(request.scope.get("raw_path") or request.url.path, safe="/%").lstrip("/")
     query = f"?{request.url.query}" if request.url.query else ""
     root = base_url.rstrip("/") if base_url else str(request.base_url).rstrip("/")
     feed = gathered(
