@@ -55,11 +55,20 @@ def stamped(study: dict[str, Any], day: str) -> bytes:
 
 
 def templates() -> list[dict[str, Any]]:
-    """Return every record at hand that a study can be made from: one for each study."""
+    """Return every record at hand that a study can be made from, one for each study, without the parts that the registry has dropped."""
     latest = {line["nctId"]: line["study"] for line in dated()}
     if IS_REAL:
         with lzma.open(SHARED / "studies.jsonl.xz") as file:
             for line in file:
                 study = orjson.loads(line)
                 latest.setdefault(study["protocolSection"]["identificationModule"]["nctId"], study)
-    return list(latest.values())
+    return [_of_today(study) for study in latest.values()]
+
+
+def _of_today(study: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without predictions and browse trees, which older ones still carry."""
+    derived = {
+        module: {name: part for name, part in parts.items() if name not in {"modelPredictions", "browseLeaves", "browseBranches"}}
+        for module, parts in study.get("derivedSection", {}).items()
+    }
+    return {**study, "derivedSection": derived}

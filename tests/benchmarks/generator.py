@@ -1,19 +1,23 @@
 """A registry of any size, made from a seed out of real records, that changes from load to load as the real one was measured to.
 
-Each study is a record of the corpus under a number, a first posting and a last update of its own; those with results are taken seldom
-enough that the mean size is the registry's (17.3 kB). A load brings, for 606,000 studies, about 1,000 updates and 190 new studies; one
-update in eight moves no posted date (a reference that is derived, a site that is re-geocoded, a link that goes), and a month's first load
-turns open studies UNKNOWN by itself. What an update edits follows the real ones: dates and statuses most often, then sites, enrolment,
-texts and outcomes. The same seed gives the same registry, byte for byte, on every machine that has the same corpus.
+Each study is a record of the corpus under a number, a first posting and a last update of its own; of those with results the larger are
+taken so seldom that the mean size is the registry's (17.3 kB). A load brings, for 606,000 studies, about 1,000 updates and 190 new
+studies; one update in eight moves no posted date (a reference that is derived, a site that is re-geocoded, a link that goes), and a
+month's first load turns open studies UNKNOWN by itself. What an update edits follows the real ones: dates and statuses most often, then
+sites, enrolment, texts and outcomes. The same seed gives the same registry, byte for byte, on every machine that has the same corpus.
 """
 
 from __future__ import annotations
 
 import zipfile
 from array import array
+from bisect import bisect
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import IntEnum
+from itertools import accumulate
+from math import exp
+from operator import mul
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -21,10 +25,12 @@ import orjson
 from .corpus import templates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 MEAN_BYTES: Final = 17_300
+WITH_RESULTS: Final = 0.12
+"""The share of studies with results: assumed, as nothing at hand counts them."""
 UPDATES: Final = 1_000 / 606_000
 """Updates of one load, as a share of all studies."""
 REGISTRATIONS: Final = 190 / 606_000
@@ -150,12 +156,12 @@ class GeneratedRegistry:
     posted: array[int] = field(init=False)
     edits: dict[int, list[tuple[int, Edit]]] = field(init=False, default_factory=dict)
     _templates: list[Template] = field(init=False)
-    _share: float = field(init=False)
+    _pool: _Pool = field(init=False)
 
     def __post_init__(self) -> None:
         """Choose each study's record and dates."""
         self._templates = [Template(study) for study in templates()]
-        self._share = share_of_results(self._templates)
+        self._pool = _Pool(self._templates)
         self.chosen, self.first_posted, self.posted = array("l"), array("l"), array("l")
         today = self.day.toordinal()
         for place in range(self.studies):
@@ -163,10 +169,7 @@ class GeneratedRegistry:
 
     def _add(self, place: int, first: int, *, new: bool = False) -> None:
         chance = Chance(self.seed, place, 1)
-        chosen = chance.below(len(self._templates))
-        while self._templates[chosen].study.get("hasResults") and not chance.happens(self._share):
-            chosen = chance.below(len(self._templates))
-        self.chosen.append(chosen)
+        self.chosen.append(self._pool.chosen(chance))
         self.first_posted.append(first)
         # A fifth of the registry was updated within a year; the rest lies anywhere between its first posting and then.
         today, latest = self.day.toordinal(), self.day.toordinal() - (0 if chance.happens(0.208) else 365)
@@ -238,17 +241,37 @@ class GeneratedRegistry:
         return Load(self.load, updated, tuple(place for place in kinds if kinds[place] is not Edit.SPONSOR), new)
 
 
-def share_of_results(pool: Iterable[Template]) -> float:
-    """Return how often a record with results is kept, so that the mean size is the registry's; 1 where the corpus is too small for that."""
-    sizes: dict[bool, list[int]] = {True: [], False: []}
-    for each in pool:
-        sizes[bool(each.study.get("hasResults"))].append(each.size)
-    with_results, without = sizes[True], sizes[False]
-    if not with_results or sum(with_results) + sum(without) <= MEAN_BYTES * (len(with_results) + len(without)):
-        return 1.0
-    surplus = sum(with_results) - MEAN_BYTES * len(with_results)
-    room = MEAN_BYTES * len(without) - sum(without)
-    return max(0.0, room / surplus)
+class _Pool:
+    """The records with results and those without, and how often each with results is taken: the larger, the seldomer.
+
+    Their share is the registry's; the weights are such that the mean size over all is the registry's too, where the corpus allows it.
+    """
+
+    def __init__(self, templates: list[Template]) -> None:
+        self._with = [place for place, each in enumerate(templates) if each.study.get("hasResults")]
+        self._without = [place for place, each in enumerate(templates) if not each.study.get("hasResults")]
+        sizes = [templates[place].size for place in self._with]
+        plain = sum(templates[place].size for place in self._without) / max(1, len(self._without))
+        wanted = (MEAN_BYTES - (1 - WITH_RESULTS) * plain) / WITH_RESULTS
+        self._cumulated = list(accumulate(_weights(sizes, wanted)))
+
+    def chosen(self, chance: Chance) -> int:
+        """Return the place of a record among the templates."""
+        if self._with and (not self._without or chance.happens(WITH_RESULTS)):
+            drawn = chance.below(1 << 40) / (1 << 40) * self._cumulated[-1]
+            return self._with[min(bisect(self._cumulated, drawn), len(self._with) - 1)]
+        return self._without[chance.below(len(self._without))]
+
+
+def _weights(sizes: list[int], wanted: float) -> list[float]:
+    """Return weights that fall with the size and make ``wanted`` the mean; equal ones where even these make less."""
+    low, high = 100.0, 1e9
+    for _ in range(200):
+        scale = (low * high) ** 0.5
+        weights = [exp(-size / scale) for size in sizes]
+        mean = sum(map(mul, weights, sizes)) / max(sum(weights), 1e-300)
+        low, high = (scale, high) if mean < wanted else (low, scale)
+    return weights if sizes else []
 
 
 def _about(mean: float, chance: Chance) -> int:

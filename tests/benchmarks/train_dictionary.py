@@ -1,13 +1,15 @@
 """Make the dictionary that studies are compressed with, from studies in JSON lines.
 
-    python tests/benchmarks/train_dictionary.py ../shared/registry/studies.jsonl.xz trialsync/store/studies-1.zdict \
+    python tests/benchmarks/train_dictionary.py ../shared/registry/studies.jsonl.xz trialsync/store/studies-2.zdict \
         --without ../shared/registry/loads.jsonl.xz
 
 A dictionary holds fragments of what it was trained on, and ships with the package. So it is trained on the records' structure and on what
-many of them share, never on what one of them says: a number, or a string of up to 60 characters, is kept where at least five studies have
-it; of longer strings only runs of three words and more that at least ten studies have (stock phrases); whatever stands below a contact or
-an official, e-mail addresses and numbers of studies are cut out. ``--whole`` trains on the records as they are, to see what that caution
-costs (do not ship it). ``--without`` leaves out the studies of another file, so that a ratio measured on that file is an honest one.
+many of them share, never on what one of them says: a number, or a string of up to 60 characters, is kept where at least four studies have
+it; of a longer string only the runs of two to eight words that at least five studies have, sorted, so that no sentence is left of it;
+whatever stands below a contact or an official, citations, e-mail
+addresses and numbers of studies are cut out. ``--whole`` trains on the records as
+they are, to see what that caution costs (do not ship it). ``--without`` leaves out the studies of another file, so that a ratio measured
+on that file is an honest one.
 
 A dictionary that stores were written with is never made again in place: give a new one a new number, and the codec a new format byte.
 """
@@ -33,12 +35,13 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-BYTES = 112_640
+BYTES = 524_288
 SHORT = 60
-STUDIES_WITH_STRING = 5
-STUDIES_WITH_PHRASE = 10
-WORDS = 3
-PERSONAL = frozenset({"centralContacts", "contacts", "overallOfficials", "pointOfContact", "responsibleParty"})
+STUDIES_WITH_STRING = 4
+STUDIES_WITH_PHRASE = 5
+LONGEST_PHRASE = 8
+LARGEST_SAMPLE = 120_000
+PERSONAL = frozenset({"citation", "centralContacts", "contacts", "overallOfficials", "pointOfContact", "responsibleParty"})
 IDENTIFYING = re.compile(r"@|NCT\d|\d{3}[-. )]+\d{3}")
 
 
@@ -64,11 +67,36 @@ def plain(value: Any) -> Iterator[str | float]:
                 yield from plain(part)
 
 
-def phrases(text: str) -> Iterator[tuple[str, ...]]:
-    """Yield every run of words of a long string."""
+def phrases(texts: list[set[str]]) -> set[tuple[str, ...]]:
+    """Return the runs of two to eight words that enough studies have; ``texts`` are each study's long strings."""
+    found: set[tuple[str, ...]] = set()
+    shared: set[tuple[str, ...]] = set()
+    for length in range(2, LONGEST_PHRASE + 1):
+        counted: Counter[tuple[str, ...]] = Counter()
+        for study in texts:
+            runs: set[tuple[str, ...]] = set()
+            for text in study:
+                words = text.split(" ")
+                runs.update(tuple(words[start : start + length]) for start in range(len(words) - length + 1))
+            # A run is shared only where both runs that it is longer than by one word are.
+            counted.update(run for run in runs if length == 2 or (run[1:] in shared and run[:-1] in shared))
+        shared = {run for run, studies in counted.items() if studies >= STUDIES_WITH_PHRASE and not any(map(IDENTIFYING.search, run))}
+        found |= shared
+    return found
+
+
+def segments(text: str, known: set[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the longest known runs of a text, one behind the other."""
     words = text.split(" ")
-    for start in range(len(words) - WORDS + 1):
-        yield tuple(words[start : start + WORDS])
+    start = 0
+    while start < len(words):
+        for length in range(LONGEST_PHRASE, 1, -1):
+            if tuple(words[start : start + length]) in known:
+                yield " ".join(words[start : start + length])
+                start += length
+                break
+        else:
+            start += 1
 
 
 def emptied(value: Any, keep: Callable[[str | float], str | float]) -> Any:
@@ -85,25 +113,19 @@ def emptied(value: Any, keep: Callable[[str | float], str | float]) -> Any:
 def shared(studies: list[dict[str, Any]]) -> Callable[[str | float], str | float]:
     """Return what leaves of a string or number only what many of these studies have."""
     short: Counter[str | float] = Counter()
-    runs: Counter[tuple[str, ...]] = Counter()
+    long: list[set[str]] = []
     for study in studies:
         found = set(plain(study))
         short.update(found)
-        runs.update({run for text in found if isinstance(text, str) and len(text) > SHORT for run in phrases(text)})
+        long.append({text for text in found if isinstance(text, str) and len(text) > SHORT})
+    known = phrases(long)
 
     def keep(text: str | float) -> str | float:
         if not isinstance(text, str):
             return text if isinstance(text, bool) or short[text] >= STUDIES_WITH_STRING else 0
-        if IDENTIFYING.search(text) and len(text) <= SHORT:
-            return ""
         if len(text) <= SHORT:
-            return text if short[text] >= STUDIES_WITH_STRING else ""
-        words = text.split(" ")
-        kept = [False] * len(words)
-        for start, run in enumerate(phrases(text)):
-            if runs[run] >= STUDIES_WITH_PHRASE and not any(IDENTIFYING.search(word) for word in run):
-                kept[start : start + WORDS] = [True] * WORDS
-        return " ".join(word for word, is_kept in zip(words, kept, strict=True) if is_kept)
+            return text if short[text] >= STUDIES_WITH_STRING and not IDENTIFYING.search(text) else ""
+        return "\n".join(sorted(segments(text, known)))
 
     return keep
 
@@ -122,14 +144,14 @@ def main() -> None:
     parser.add_argument("--without", type=Path)
     parser.add_argument("--whole", action="store_true")
     options = parser.parse_args()
-    left_out = list(records(options.without)) if options.without else []
+    left_out = [study for study in records(options.without) if study] if options.without else []
     numbers = {study["protocolSection"]["identificationModule"]["nctId"] for study in left_out}
     studies = [study for study in records(options.source) if study["protocolSection"]["identificationModule"]["nctId"] not in numbers]
     samples = [orjson.dumps(study) for study in studies]
     if not options.whole:
         keep = shared(studies)
         samples = [orjson.dumps(emptied(study, keep)) for study in studies]
-    dictionary = zstd.train_dict(samples, BYTES)
+    dictionary = zstd.train_dict([sample[:LARGEST_SAMPLE] for sample in samples], BYTES)
     options.target.write_bytes(dictionary.dict_content)
     sys.stdout.write(f"{options.target}: {len(dictionary.dict_content):,} bytes, from {len(samples):,} studies\n")
     measured = [orjson.dumps(study) for study in left_out] or samples

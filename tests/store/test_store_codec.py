@@ -21,6 +21,7 @@ VALUES = st.recursive(
     lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text(max_size=8), below, max_size=4),
     max_leaves=20,
 )
+FIRST_FORMAT = "0128b52ffd2444ad0000f300033b76ec90f17877976e8ac6240100d2dd09813e5b2be3"
 STUDIES = st.dictionaries(st.text(max_size=8), VALUES, max_size=6)
 
 
@@ -42,6 +43,12 @@ def test_a_difference_comes_back_with_the_newer(old: dict[str, object], new: dic
     blob = codec.pack_difference(codec.text(old), newer)
     assert codec.is_difference(blob)
     assert same(codec.study(codec.unpack(blob, newer)), old)
+
+
+def test_blobs_of_the_first_format_stay_readable() -> None:
+    """A blob as the first trialsync wrote it, with the first dictionary, is read to the byte."""
+    old = bytes.fromhex(FIRST_FORMAT)
+    assert codec.unpack(old) == b'{"protocolSection":{"identificationModule":{"nctId":"NCT09000024"}}}'
 
 
 def test_real_studies_come_back_to_the_byte(records: Callable[[], tuple[Study, ...]]) -> None:

@@ -2,11 +2,12 @@
 
 Every blob names its own format in its first byte, so that a later trialsync can write another and still read these:
 
-    1   zstd, with the dictionary ``studies-1.zdict``
+    1   zstd, with the dictionary ``studies-1.zdict``; read, no longer written
     2   zstd, with the content of the study's next version as its prefix: what is written is the difference
+    3   zstd, with the dictionary ``studies-2.zdict``
 
-``tests/benchmarks/train_dictionary.py`` made the dictionary; it is never edited, since every blob of format 1 needs it byte for byte. The
-JSON text keeps the registry's order of names and every value exactly.
+``tests/benchmarks/train_dictionary.py`` made the dictionaries; they are never edited, since every blob of their format needs them byte for
+byte. The JSON text keeps the registry's order of names and every value exactly.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
 
     from trialsync.model import Study
 
-WHOLE: Final = 1
 DIFFERENCE: Final = 2
+WHOLE: Final = 3
+DICTIONARIES: Final = {1: "studies-1.zdict", WHOLE: "studies-2.zdict"}
 KEYFRAME: Final = 32
 """Every version whose number this divides stays whole, so that one bad blob, or a long history, costs at most this many."""
 
-_LEVEL: Final = 6
+_LEVEL: Final = 7
 _LARGEST_WINDOW: Final = 27
 _SMALLEST_WINDOW: Final = 10
 _SHORTEST_PREFIX: Final = 8
@@ -75,7 +77,7 @@ def pack(content: bytes) -> bytes:
         CompressionParameter.checksum_flag: 1,
         CompressionParameter.dict_id_flag: 0,
     }
-    compressor = ZstdCompressor(options=options, zstd_dict=_dictionary().as_digested_dict)
+    compressor = ZstdCompressor(options=options, zstd_dict=_dictionary(WHOLE).as_digested_dict)
     return bytes((WHOLE,)) + compressor.compress(content, ZstdCompressor.FLUSH_FRAME)
 
 
@@ -102,8 +104,8 @@ def unpack(blob: bytes, newer: bytes | None = None) -> bytes:
 
     Raises BadBlob for a blob that was not written by this module, or is cut short or altered (each carries a checksum of its content).
     """
-    if blob[:1] == bytes((WHOLE,)):
-        return _decompress(memoryview(blob)[1:], _dictionary().as_digested_dict)
+    if blob and blob[0] in DICTIONARIES:
+        return _decompress(memoryview(blob)[1:], _dictionary(blob[0]).as_digested_dict)
     if is_difference(blob):
         if newer is None:
             raise BadBlob("it is a difference to a version that is not there")
@@ -127,8 +129,8 @@ def _decompress(blob: bytes | memoryview, dictionary: tuple[ZstdDict, int] | Non
 
 
 @cache
-def _dictionary() -> ZstdDict:
-    return ZstdDict((Path(__file__).parent / "studies-1.zdict").read_bytes())
+def _dictionary(form: int) -> ZstdDict:
+    return ZstdDict((Path(__file__).parent / DICTIONARIES[form]).read_bytes())
 
 
 def pack_ids(nct_ids: Iterable[str]) -> bytes:
