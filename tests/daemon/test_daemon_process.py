@@ -207,6 +207,7 @@ def test_a_watch_that_fails_backs_off_and_recovers(tmp_path: Path, sandbox: tupl
 def test_the_heartbeat_follows_success_and_stays_secret(tmp_path: Path, sandbox: tuple[Sandbox, SandboxServer]) -> None:
     """The heartbeat is fetched after a poll that went well; neither its address nor the contact stands in any line, at the lowest level."""
     stand_in, server = sandbox
+    stand_in.inject(Fault.UNAVAILABLE)
     with serve(Sandbox(publish([invent(9)]))) as listener:
         secret = f"{listener.api_url}/ping/5f0c-not-for-eyes"
         (tmp_path / "url").write_text(secret)
@@ -220,6 +221,8 @@ def test_the_heartbeat_follows_success_and_stays_secret(tmp_path: Path, sandbox:
             daemon.wait("poll.ended", times=2)
             daemon.signal(signal.SIGINT)
             assert daemon.ends() == 0
+    # What the client says belongs to its poll.
+    assert daemon.of("registry.retry", watch="ataxia", poll=1, path="version")
     said = "".join(daemon.raw)
     assert "not-for-eyes" not in said
     assert "private.example" not in said

@@ -121,9 +121,9 @@ class Worker:
         table = next((table for table in settings.tables if table.name == name), None)
         if table is None:
             return None
-        registry = self._connected(settings.registry)
         with structlog.contextvars.bound_contextvars(watch=name):
             try:
+                registry = self._connected(settings.registry)
                 # Held for the time of the poll alone: sync, import and the others work in between.
                 with Writer.open(settings.store.path, now=self._clock.now, command=COMMAND) as writer:
                     for before, _ in rename_watches(settings, writer):
