@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import orjson
 from trialsync.model import Change, Kind
 from trialsync.study import align
 from trialsync.study.fields import FIELDS, NOISE
+from trialsync.study.groups import GROUPED, NONE, match
 from trialsync.study.leaves import parts
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from trialsync.model import Json, Study
     from trialsync.study.fields import Field, Items
+    from trialsync.study.groups import Groups
 
 Path = tuple[str | int, ...]
 
@@ -103,6 +105,7 @@ class Keyed:
     """A list of objects by their labels, each object's own lists keyed in turn."""
 
     items: Items
+    groups: Groups
     members: dict[str, dict[str, Json]]
 
 
@@ -114,17 +117,76 @@ class Part:
     value: Json
 
 
-def keyed(*studies: Study) -> list[dict[str, Part]]:
-    """Return each study's fields by name, lists of objects by their items' labels."""
-    return [{name: Part(each, _keyed(value, each.items)) for name, (each, value) in found.items()} for found in parts(*studies)]
+@dataclass(slots=True)
+class Words:
+    """What the groups of results are called in two versions: by field, by the measure that has its own, and each reworded object's copy."""
+
+    fields: dict[str, Groups] = field(default_factory=dict)
+    measures: dict[int, Groups] = field(default_factory=dict)
+    copies: dict[int, tuple[Json, Json]] = field(default_factory=dict)
+
+    def copy(self, value: Json) -> Json:
+        """Return what stands for one of the newer version's own objects."""
+        return self.copies[id(value)][1] if id(value) in self.copies else value
 
 
-def _keyed(value: Json, items: Items | None) -> Json:
+_MEASURES = "results.outcomeMeasures.outcomeMeasures"
+
+
+def keyed(old: Study, new: Study) -> tuple[dict[str, Part], dict[str, Part], Words]:
+    """Return both studies' fields by name, lists of objects by their items' labels, and the groups' ids of both in the older's words."""
+    before, after = parts(old, new)
+    words = Words()
+    for name, groups in GROUPED.items():
+        if name in before and name in after and groups in before and groups in after:
+            found = match(before[groups][1], after[groups][1], items_of(before[groups][0]))
+            words.fields[name] = found
+            after[name] = (after[name][0], _reworded(after[name][1], found, words))
+    if _MEASURES in before and _MEASURES in after:
+        (part, was), (_, now) = before[_MEASURES], after[_MEASURES]
+        if align.is_keyed(was) and align.is_keyed(now):
+            for pair in align.pairs(was, now, items_of(part)):
+                if pair.old is not None and pair.new is not None:
+                    found = match(pair.old.get("groups"), pair.new.get("groups"), items_of(part).lists["groups"])
+                    words.measures |= {id(pair.old): found, id(_reworded(pair.new, found, words)): found}
+            after[_MEASURES] = (part, [words.copy(each) for each in now])
+    forms = [
+        {name: Part(each, _keyed(value, each.items, words.fields.get(name, NONE), words)) for name, (each, value) in side.items()}
+        for side in (before, after)
+    ]
+    return forms[0], forms[1], words
+
+
+def items_of(part: Field) -> Items:
+    """Return how a field's members are told apart."""
+    assert part.items is not None
+    return part.items
+
+
+def _reworded(value: Json, groups: Groups, words: Words) -> Json:
+    copied: Json = value
+    if isinstance(value, dict):
+        copied = {
+            name: align.in_groups(part, groups.moved) if name in align.GROUP_IDS else _reworded(part, groups, words)
+            for name, part in value.items()
+        }
+    elif isinstance(value, list):
+        copied = [_reworded(part, groups, words) for part in value]
+    if copied is not value:
+        words.copies[id(value)] = value, copied
+    return copied
+
+
+def _keyed(value: Json, items: Items | None, groups: Groups, words: Words) -> Json:
     if items is None or not align.is_keyed(value):
         return value
     members = [member for member in value if content(member)]
-    named = zip(align.labels(members, items), members, strict=True)
-    return Keyed(items, {label: {name: _keyed(part, items.lists.get(name)) for name, part in member.items()} for label, member in named})
+    named = zip(align.labels(members, items, groups.labels), members, strict=True)
+    form = Keyed(items, groups, {})
+    for label, member in named:
+        inside = words.measures.get(id(member), groups)
+        form.members[label] = {name: _keyed(part, items.lists.get(name), inside, words) for name, part in member.items()}
+    return form
 
 
 def plain(value: Json) -> Json:
@@ -138,8 +200,9 @@ def plain(value: Json) -> Json:
 
 def applied(changes: list[Change], old: Study, new: Study) -> str:
     """Return the content of the older study's keyed form after the changes; check on the way that each finds its ``before`` there."""
-    before, after = keyed(old, new)
-    for change in changes:
+    before, after, words = keyed(old, new)
+    for row in changes:
+        change = replace(row, after=words.copy(row.after))
         if change.item is None and change.attribute is None:
             holder = {name: part.value for name, part in before.items()}
             _set(holder, change.field, change)
@@ -156,7 +219,7 @@ def applied(changes: list[Change], old: Study, new: Study) -> str:
             continue
         assert part.field.items is not None
         if part.value is None:
-            part.value = Keyed(part.field.items, {})
+            part.value = Keyed(part.field.items, NONE, {})
         if change.attribute is None:
             _set(part.value.members, change.item, change)
         else:
@@ -174,7 +237,9 @@ def _inside(member: dict[str, Json], items: Items, attribute: str, change: Chang
         if not attribute.startswith(f"{name}.") or not isinstance(nested, Keyed):
             continue
         rest = attribute.removeprefix(f"{name}.")
-        if rest in nested.members or (change.kind is Kind.ADDED and isinstance(change.after, dict) and _names(rest, change.after, below)):
+        if rest in nested.members or (
+            change.kind is Kind.ADDED and isinstance(change.after, dict) and _names(rest, change.after, below, nested.groups)
+        ):
             _set(nested.members, rest, change)
             return
         label = max((label for label in nested.members if rest.startswith(f"{label}.")), key=len)
@@ -183,8 +248,8 @@ def _inside(member: dict[str, Json], items: Items, attribute: str, change: Chang
     _set(member, attribute, change)
 
 
-def _names(label: str, member: dict[str, Json], items: Items) -> bool:
-    key = align.key(member, items)
+def _names(label: str, member: dict[str, Json], items: Items, groups: Groups = NONE) -> bool:
+    key = align.key(member, items, groups.labels)
     return label == key or label.startswith(f"{key} #")
 
 
@@ -211,7 +276,7 @@ def _content_of(form: dict[str, Part]) -> str:
 
 def content_by_field(old: Study, new: Study) -> str:
     """Return what the newer study says, in the same words as ``applied``."""
-    _, after = keyed(old, new)
+    _, after, _ = keyed(old, new)
     return _content_of(after)
 
 
@@ -258,5 +323,4 @@ def _covers_attribute(attribute: str, inside: Path, member: dict[str, Json], ite
     rest = attribute.removeprefix(f"{name}.")
     if place >= len(members) or not isinstance(members[place], dict):
         return False
-    key = align.key(members[place], nested)
-    return rest.startswith(key)
+    return align.GROUP_IDS.intersection(nested.key) != set() or rest.startswith(align.key(members[place], nested))

@@ -16,13 +16,24 @@ from trialsync.study import record
 from trialsync.study.align import is_keyed, labels, pairs
 from trialsync.study.fields import FIELDS, Field, Items, order
 from trialsync.study.fingerprint import canonical, is_empty, is_same
+from trialsync.study.groups import GROUPED, NONE, in_older_words, match
 from trialsync.study.leaves import parts
+from trialsync.study.mentions import MENTIONS, only_follows
 from trialsync.study.words import renders_alike
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trialsync.model import Json, Study
+    from trialsync.study.align import Pair
+    from trialsync.study.groups import Groups, Originals
+
+RULE: Final = 2
+"""The version of the comparison: two records may give other rows under another rule.
+
+1: members with other keys were paired one at a time, the most alike first, and lists without weights not at all; 2: ``study.pairing``, the
+groups of results by title, mentions of what was renamed as housekeeping.
+"""
 
 BaselineFields = Literal["core", "all", "none"]
 """Which fields get baseline rows."""
@@ -35,6 +46,7 @@ LOCATIONS: Final = "locations"
 
 _CORE: Final = tuple((part, tuple(part.path.split("."))) for part in FIELDS if part.core)
 _REFERENCES: Final = "references.references"
+_MENTIONED: Final = frozenset(field_name for field_name, _ in MENTIONS.values())
 _FLIP_FIELDS: Final = frozenset({"status.overallStatus", "status.lastKnownStatus"})
 _KINDS: Final = {
     "values_changed": Kind.CHANGED,
@@ -61,12 +73,22 @@ _Path = tuple[str, ...]
 
 @dataclass(slots=True)
 class _Left:
-    """What is left to compare, on both sides, by path; the order in which the rows are to stand; and a reference, whole, by its label."""
+    """What is left to compare, on both sides, by path; the order of the rows; and what their tier and author hang on.
+
+    That is each reference, whole, by its label, and the pairs of the fields whose items others mention. ``originals`` are the registry's
+    own members where ids of groups were put in the older version's words.
+    """
 
     old: dict[_Path, _Leaf] = field(default_factory=dict)
     new: dict[_Path, _Leaf] = field(default_factory=dict)
     ranks: dict[_Path, int] = field(default_factory=dict)
     members: dict[str, tuple[Json, Json]] = field(default_factory=dict)
+    pairs: dict[str, list[Pair]] = field(default_factory=dict)
+    originals: Originals = field(default_factory=dict)
+
+    def original(self, value: Json) -> Json:
+        """Return a member as the registry has it."""
+        return self.originals[id(value)][1] if id(value) in self.originals else value
 
     def put(self, path: _Path, old: Json, new: Json) -> None:
         """Note that a path holds ``old`` on the one side and ``new`` on the other; empty means absent."""
@@ -88,9 +110,10 @@ def diff(old: Study, new: Study) -> list[Change]:
     for name in sorted({*before, *after}, key=lambda each: (order(each), each)):
         part, was = before.get(name, (None, None))
         part, now = after.get(name, (part, None))
-        if part is not None and not is_same(was, now):
+        groups = _groups_of(name, before, after)
+        if part is not None and (groups.moved or not is_same(was, now)):
             fields[name] = part
-            _compare_field(part, was, now, left)
+            _compare_field(part, was, now, left, groups)
     posted_moved = record.posted(old) != record.posted(new)
     flipped = "UNKNOWN" not in {record.overall_status(old), None} and record.overall_status(new) == "UNKNOWN"
     flipped = flipped and record.last_known_status(new) is not None
@@ -102,7 +125,10 @@ def diff(old: Study, new: Study) -> list[Change]:
             by = By.REGISTRY
         else:
             by = By.SPONSOR if posted_moved else By.REGISTRY
-        changes.append(Change(part.name, item, attribute, kind, was, now, _tier(part, attribute, was, now), by))
+        tier = _tier(part, attribute, was, now)
+        if only_follows(part.name, attribute, was, now, left.pairs):
+            tier = Tier.HOUSEKEEPING
+        changes.append(Change(part.name, item, attribute, kind, was, now, tier, by))
     return changes
 
 
@@ -133,39 +159,58 @@ def _all_parts(study: Study) -> list[tuple[Field, Json]]:
     return [found for _, found in sorted(parts(study)[0].items(), key=lambda each: (order(each[0]), each[0]))]
 
 
-def _compare_field(part: Field, old: Json, new: Json, left: _Left) -> None:
+_Parts = dict[str, tuple[Field, "Json"]]
+
+
+def _groups_of(name: str, before: _Parts, after: _Parts) -> Groups:
+    """Return the groups of results that a field's numbers hang on."""
+    part, was = before.get(GROUPED.get(name, ""), (None, None))
+    _, now = after.get(GROUPED.get(name, ""), (None, None))
+    return NONE if part is None or part.items is None else match(was, now, part.items)
+
+
+def _compare_field(part: Field, old: Json, new: Json, left: _Left, groups: Groups) -> None:
     if part.items is not None and part.name == LOCATIONS:
         old, new = (([] if is_empty(side) else side) for side in (old, new))
     if part.items is not None and is_keyed(old) and is_keyed(new) and (part.name == LOCATIONS or not (is_empty(old) or is_empty(new))):
-        _compare_items((part.name,), old, new, part.items, left)
+        if groups.moved:
+            new = in_older_words(new, part.items, groups.moved, left.originals)
+        _compare_items((part.name,), old, new, part.items, left, groups)
     elif part.attributes and isinstance(old, dict) and isinstance(new, dict) and not (is_empty(old) or is_empty(new)):
-        _compare_objects((part.name,), old, new, part, left)
+        _compare_objects((part.name,), old, new, part, left, NONE)
     else:
         left.put((part.name,), old, new)
 
 
-def _compare_items(path: _Path, old: list[Json], new: list[Json], items: Items, left: _Left) -> None:
-    for pair in pairs(old, new, items):
+def _compare_items(path: _Path, old: list[Json], new: list[Json], items: Items, left: _Left, groups: Groups) -> None:
+    found = pairs(old, new, items, groups.labels)
+    if len(path) == 1 and path[0] in _MENTIONED:
+        left.pairs[path[0]] = found
+    for pair in found:
         here = (*path, pair.label)
         if path == (_REFERENCES,):
             left.members[pair.label] = (pair.old, pair.new)
         if pair.old is None or pair.new is None:
-            left.put(here, pair.old, pair.new)
+            left.put(here, pair.old, left.original(pair.new))
         else:
-            _compare_objects(here, pair.old, pair.new, items, left)
+            _compare_objects(here, pair.old, pair.new, items, left, groups)
 
 
-def _compare_objects(path: _Path, old: dict[str, Json], new: dict[str, Json], part: Field | Items, left: _Left) -> None:
+def _compare_objects(path: _Path, old: dict[str, Json], new: dict[str, Json], part: Field | Items, left: _Left, groups: Groups) -> None:
     lists = part.lists if isinstance(part, Items) else {}
+    if isinstance(part, Items) and "groups" in lists:
+        groups = match(old.get("groups"), new.get("groups"), lists["groups"])
+        if groups.moved:
+            (new,) = in_older_words([new], part, groups.moved, left.originals)
     known = {name: place for place, name in enumerate((*part.attributes, *lists))}
     differing = [name for name in {**old, **new} if not is_same(old.get(name), new.get(name))]
     for name in sorted(differing, key=lambda each: (known.get(each, len(known)), each)):
         was, now = old.get(name), new.get(name)
         below = lists.get(name)
         if below is not None and is_keyed(was) and is_keyed(now) and not (is_empty(was) or is_empty(now)):
-            _compare_items((*path, name), was, now, below, left)
+            _compare_items((*path, name), was, now, below, left, groups)
         else:
-            left.put((*path, name), was, now)
+            left.put((*path, name), was, left.original(new).get(name))
 
 
 def _differences(left: _Left) -> Iterator[tuple[_Path, Kind, Json, Json]]:

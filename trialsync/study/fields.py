@@ -8,6 +8,7 @@ names. The leaves are those of the registry's own data structure (``/studies/met
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -24,15 +25,21 @@ HEADLINE, DETAIL, HOUSEKEEPING = Tier.HEADLINE, Tier.DETAIL, Tier.HOUSEKEEPING
 class Items:
     """How the members of one list of objects are told apart, and what they hold.
 
-    ``key`` names the attributes that make a member's key (``pmid|citation``: the first that is there). ``weights`` says how much each
-    attribute counts when an edited member is recognised; a list without weights never pairs members whose keys differ. ``names`` are those
-    of all that a member holds, its own lists included.
+    ``key`` names the attributes that make a member's key (``pmid|citation``: the first that is there). How a member whose key was edited
+    is recognised is ``study.likeness``: ``weights`` says how much each attribute counts, ``support`` how much one counts where it agrees
+    and no other member has it, ``needs`` what share of an attribute must agree (percent), ``hidden`` the attributes that say nothing where
+    they are absent or match; members that have one ``twin`` attribute in common may always be one. A list without weights never pairs
+    members whose keys differ. ``names`` are those of all that a member holds, its own lists included.
     """
 
     key: tuple[str, ...]
     attributes: tuple[str, ...] = ()
     lists: Mapping[str, Items] = field(default_factory=lambda: MappingProxyType({}))
     weights: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    support: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    needs: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    hidden: Mapping[str, re.Pattern[str]] = field(default_factory=lambda: MappingProxyType({}))
+    twin: str | None = None
     housekeeping: frozenset[str] = frozenset()
     by_registry: frozenset[str] = frozenset()
     names: frozenset[str] = field(init=False)
@@ -72,12 +79,24 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-_CONTACTS = Items(("name", "role"), _words("name role phone phoneExt email"))
+# A list's weights decide what is one edited member and what is two: see study/likeness.py, where the rule and its thresholds are.
+_ANONYMOUS: Final = re.compile(r"\b(?:research|investigat\w*|study|clinical|trial)\s+sites?\b|\blocal\s+institution\b", re.IGNORECASE)
+"""What sponsors write for a facility that they do not name: Research Site, GSK Investigational Site, Local Institution - 0044."""
+
+# Another person with the same office telephone is another person: most of the name must stand.
+_CONTACTS = Items(
+    ("name", "role"),
+    _words("name role phone phoneExt email"),
+    weights={"name": 4, "role": 1, "phone": 1, "email": 2},
+    needs={"name": 60},
+)
 _LOCATIONS = Items(
     ("facility", "city", "state", "country"),
     _words("facility status city state zip country geoPoint"),
     {"contacts": _CONTACTS},
     weights={"facility": 3, "city": 2, "state": 1, "zip": 2},
+    support={"contacts": 3},
+    hidden={"facility": _ANONYMOUS},
     housekeeping=frozenset({"contacts", "geoPoint"}),
     by_registry=frozenset({"geoPoint"}),
 )
@@ -92,32 +111,46 @@ _INTERVENTIONS = Items(
     weights={"type": 1, "name": 3, "description": 2, "armGroupLabels": 1, "otherNames": 1},
 )
 _OUTCOMES = Items(("measure",), _words("measure description timeFrame"), weights={"measure": 2, "description": 1, "timeFrame": 1})
-_OFFICIALS = Items(("name", "role"), _words("name affiliation role"))
-_SPONSORS = Items(("name",), _words("name class"))
-_REFERENCES = Items(("pmid|citation",), _words("pmid type citation"), {"retractions": Items(("pmid",), _words("pmid source"))})
-_LINKS = Items(("url",), _words("label url"))
-_AVAIL_IPDS = Items(("type", "id", "url"), _words("id type url comment"))
-_SECONDARY_IDS = Items(("type", "id"), _words("id type domain link"))
+_OFFICIALS = Items(("name", "role"), _words("name affiliation role"), weights={"name": 4, "affiliation": 1, "role": 1}, needs={"name": 60})
+_SPONSORS = Items(("name",), _words("name class"), weights={"name": 3, "class": 1}, needs={"name": 50})
+_REFERENCES = Items(
+    ("pmid|citation",),
+    _words("pmid type citation"),
+    {"retractions": Items(("pmid",), _words("pmid source"))},
+    weights={"citation": 3, "pmid": 1, "type": 1},
+    needs={"citation": 60},
+)
+_LINKS = Items(("url",), _words("label url"), weights={"label": 3, "url": 2})
+_AVAIL_IPDS = Items(("type", "id", "url"), _words("id type url comment"), weights={"type": 2, "id": 3, "url": 3, "comment": 1})
+_SECONDARY_IDS = Items(("type", "id"), _words("id type domain link"), weights={"id": 3, "type": 1, "domain": 1, "link": 1})
+# A new file in place of one of the same sort is that document, replaced.
 _DOCUMENTS = Items(
     ("typeAbbrev", "filename"),
     _words("typeAbbrev hasProtocol hasSap hasIcf label date uploadDate filename size"),
+    weights={"typeAbbrev": 3, "filename": 2},
     housekeeping=frozenset({"size"}),
     by_registry=frozenset({"size"}),
 )
 _UNPOSTED = Items(("type", "date"), _words("type date dateUnknown"))
 _VIOLATIONS = Items(("type", "creationDate"), _words("type description creationDate issuedDate releaseDate postedDate"))
 _SUBMISSIONS = Items(("releaseDate",), _words("releaseDate unreleaseDate unreleaseDateUnknown resetDate mcpReleaseN"))
-_MESH = Items(("id",), _words("id term"))
-_BROWSE_LEAVES = Items(("id",), _words("id name asFound relevance"))
-_BROWSE_BRANCHES = Items(("abbrev",), _words("abbrev name"))
+# The registry once shortened the ids of all its headings: the word decides.
+_MESH = Items(("id",), _words("id term"), weights={"term": 2, "id": 1}, needs={"term": 100})
+_BROWSE_LEAVES = Items(("id",), _words("id name asFound relevance"), weights={"name": 2, "id": 1}, needs={"name": 100})
+_BROWSE_BRANCHES = Items(("abbrev",), _words("abbrev name"), weights={"name": 2, "abbrev": 1}, needs={"name": 100})
 
-# Results. Numbers hang on a group's id, so the id is the group's key: a group that is retitled keeps its numbers.
-_GROUPS = Items(("id|title",), _words("id title description"))
-_DENOMS = Items(("units",), _words("units"), {"counts": Items(("groupId",), _words("groupId value"))})
-_MEASUREMENTS = Items(("groupId",), _words("groupId value spread lowerLimit upperLimit comment"))
-_CLASSES = Items(
-    ("title",), _words("title"), {"denoms": _DENOMS, "categories": Items(("title",), _words("title"), {"measurements": _MEASUREMENTS})}
+# Results. Numbers hang on a group's id, but the id only says where the group stands: a group inserted before the others moves all of them.
+# So a group goes by its title, its numbers go with it (study/groups.py), and one that is retitled is known by its description or its id.
+_GROUPS = Items(("title|id",), _words("id title description"), weights={"title": 3, "description": 2, "id": 1}, twin="id")
+_DENOMS = Items(
+    ("units",),
+    _words("units"),
+    {"counts": Items(("groupId",), _words("groupId value"))},
+    weights={"units": 1, "counts": 3},
 )
+_MEASUREMENTS = Items(("groupId",), _words("groupId value spread lowerLimit upperLimit comment"))
+_CATEGORIES = Items(("title",), _words("title"), {"measurements": _MEASUREMENTS}, weights={"title": 2, "measurements": 3})
+_CLASSES = Items(("title",), _words("title"), {"denoms": _DENOMS, "categories": _CATEGORIES}, weights={"title": 2, "categories": 3})
 _ANALYSES = Items(
     ("groupIds", "statisticalMethod", "paramType"),
     _words(
@@ -125,21 +158,41 @@ _ANALYSES = Items(
         "ciPctValue ciLowerLimit ciUpperLimit ciLowerLimitComment ciUpperLimitComment estimateComment testedNonInferiority "
         "nonInferiorityType nonInferiorityComment otherAnalysisDescription groupDescription groupIds"
     ),
+    weights={
+        "statisticalMethod": 2,
+        "paramType": 2,
+        "paramValue": 2,
+        "pValue": 2,
+        "ciLowerLimit": 1,
+        "ciUpperLimit": 1,
+        "groupDescription": 2,
+    },
+    needs={"groupIds": 100},
 )
 _PERIODS = Items(
     ("title",),
     _words("title"),
     {
         "milestones": Items(
-            ("type",), _words("type comment"), {"achievements": Items(("groupId",), _words("groupId comment numSubjects numUnits"))}
+            ("type",),
+            _words("type comment"),
+            {"achievements": Items(("groupId",), _words("groupId comment numSubjects numUnits"))},
+            weights={"type": 2, "achievements": 3},
         ),
-        "dropWithdraws": Items(("type",), _words("type comment"), {"reasons": Items(("groupId",), _words("groupId comment numSubjects"))}),
+        "dropWithdraws": Items(
+            ("type",),
+            _words("type comment"),
+            {"reasons": Items(("groupId",), _words("groupId comment numSubjects"))},
+            weights={"type": 2, "reasons": 3},
+        ),
     },
+    weights={"title": 2, "milestones": 3},
 )
 _BASELINE_MEASURES = Items(
     ("title",),
     _words("title description populationDescription paramType dispersionType unitOfMeasure calculatePct denomUnitsSelected"),
     {"denoms": _DENOMS, "classes": _CLASSES},
+    weights={"title": 2, "classes": 3, "unitOfMeasure": 1, "paramType": 1},
 )
 _OUTCOME_MEASURES = Items(
     ("type", "title"),
@@ -148,15 +201,20 @@ _OUTCOME_MEASURES = Items(
         "calculatePct timeFrame typeUnitsAnalyzed denomUnitsSelected"
     ),
     {"groups": _GROUPS, "denoms": _DENOMS, "classes": _CLASSES, "analyses": _ANALYSES},
+    weights={"type": 1, "title": 3, "description": 1, "timeFrame": 1, "classes": 3},
 )
 _EVENT_GROUPS = Items(
-    ("id|title",),
+    ("title|id",),
     _words("id title description deathsNumAffected deathsNumAtRisk seriousNumAffected seriousNumAtRisk otherNumAffected otherNumAtRisk"),
+    weights={"title": 3, "description": 2, "id": 1},
+    twin="id",
 )
 _ADVERSE_EVENTS = Items(
     ("term", "organSystem"),
     _words("term organSystem sourceVocabulary assessmentType notes"),
     {"stats": Items(("groupId",), _words("groupId numEvents numAffected numAtRisk"))},
+    weights={"term": 3, "organSystem": 1, "stats": 1},
+    needs={"term": 50},
 )
 
 FIELDS: Final[tuple[Field, ...]] = (
