@@ -28,18 +28,15 @@ if TYPE_CHECKING:
     from trialsync.study.align import Pair
     from trialsync.study.groups import Groups, Originals
 
-RULE: Final = 2
-"""The version of the comparison: two records may give other rows under another rule.
-
-1: members with other keys were paired one at a time, the most alike first, and lists without weights not at all; 2: ``study.pairing``, the
-groups of results by title, mentions of what was renamed as housekeeping.
-"""
-
 BaselineFields = Literal["core", "all", "none"]
 """Which fields get baseline rows."""
 
-RULE: Final = 1
-"""The rule by which two records are compared; it grows when the same two records give other rows than before."""
+RULE: Final = 2
+"""The rule by which two records are compared; it grows when the same two records give other rows than before.
+
+1: members whose keys differ were paired one at a time, the most alike first, and in lists without weights not at all. 2: the assignment of
+``study.pairing``, weights for most lists, the groups of results by title, and what only follows a renamed item as housekeeping.
+"""
 
 LOCATIONS: Final = "locations"
 """The one field that is always one change an item, whether it appears, vanishes or stays."""

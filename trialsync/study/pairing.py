@@ -214,7 +214,7 @@ def exact(edges: Edges) -> dict[int, int]:
         return {old: max(candidates, key=candidates.__getitem__)}
     worth = {old: max(candidates.values()) for old, candidates in edges.items()}
     search = _Search(edges, worth, defaultdict(int), {}, {})
-    for start in edges:
+    for start in sorted(edges):
         search.augment(start)
     return search.chosen
 
