@@ -181,8 +181,10 @@ def _moved(moves: Sequence[LoggedChange], slip: str) -> str:
     if fact is None or not _is_count(fact.get("months")):
         return moved(before, after)
     times, total = fact.get("times"), fact.get("total_months")
-    again = f" ({ordinal(times)} slip, +{total:,})" if _is_count(times) and _is_count(total) and times > 1 else ""
-    return f"{signed(fact['months'], 'month')}{again}"
+    # An actual date that came later is no slip of the estimate, and is not counted among them.
+    is_slip = fact.get("type_after") != "ACTUAL"
+    again = f" ({ordinal(times)} slip, +{total:,})" if is_slip and _is_count(times) and _is_count(total) and times > 1 else ""
+    return f"{signed(fact['months'], 'month') if fact['months'] else moved(before, after)}{again}"
 
 
 def _enrolment(rows: _Rows) -> Iterator[Phrase]:
