@@ -26,6 +26,7 @@ TrialsyncError
     ├── RegistryUnavailable exit 4   no answer, 429, 5xx, or an answer that cannot be read
     ├── ClientRejected      exit 4   403: the edge turned this client away
     ├── StudyNotFound       exit 3   404 with the registry's own sentence that names the study
+    ├── HistoryChanged      exit 4   its record history has another form than it had; nothing of it is believed
     ├── DataChanged         exit 4   a new load arrived in the middle of a walk
     └── WalkIncomplete      exit 4   the pages do not add up to what the registry counted
 """
@@ -183,6 +184,16 @@ class StudyNotFound(RegistryError):
     """404 with the registry's own sentence that names the study."""
 
     exit_code = 3
+
+
+class HistoryChanged(RegistryError):
+    """The registry's record history, which it does not document, has another form than it had; the message names what and where."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(
+            f"the registry's record history has changed its form: {where} {what}",
+            hint="nothing was recorded of this answer; a newer trialsync may know the new form",
+        )
 
 
 class DataChanged(RegistryError):

@@ -167,7 +167,7 @@ def test_refused_parameters(client: httpx.Client, parameters: dict[str, str], se
         ("/stats/field/values?query.cond=cancer", 400, "Invalid prefix in parameter name: query.cond"),
         ("/studies/download?format=json.zip&query.cond=cancer", 400, "Invalid prefix in parameter name: query.cond"),
         ("/stats/field/values?fields=BadField,Worse", 404, "Unknown piece name of field path: BadField"),
-        ("http://sandbox.example/api/int/studies/NCT00000001/history", 404, "No study NCT00000001 history summary"),
+        ("http://sandbox.example/api/int/studies/NCT00009999/history", 404, "No study NCT00009999 history summary"),
         ("/version?now=1", 400, "`now` is unknown parameter"),
     ],
 )

@@ -20,7 +20,7 @@ from trialsync.model import Watch
 from trialsync.publish.line import line
 from trialsync.publish.render import Format
 from trialsync.registry.client import Registry, in_process
-from trialsync.registry.sandbox import Sandbox, packaged_loads
+from trialsync.registry.sandbox import Sandbox, packaged_loads, packaged_past
 from trialsync.store import schema
 from trialsync.store.filters import ChangeFilter
 from trialsync.store.reader import Reader
@@ -53,7 +53,7 @@ def demo(folder: Path) -> None:
     began = time.perf_counter()
     log.configure(sys.stderr, level="error", format="auto", environ=os.environ)
     _prepare(folder)
-    sandbox = Sandbox(packaged_loads())
+    sandbox = Sandbox(packaged_loads(), past=packaged_past())
     clock = _Clock()
     say(f"A stand-in registry holds {len(sandbox.studies())} invented studies.")
     say(f"It brings out {len(sandbox.loads)} loads, each polled as it appears:", "")

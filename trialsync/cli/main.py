@@ -27,6 +27,7 @@ _COMMANDS = {
     "sync": "syncing:sync",
     "run": "running:run",
     "import": "importing:import_",
+    "backfill": "backfilling:backfill",
     "changes": "changes:changes",
     "log": "study:history",
     "show": "study:show",

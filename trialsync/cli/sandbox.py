@@ -11,7 +11,7 @@ import click
 
 from trialsync.cli.app import say
 from trialsync.errors import BadDate
-from trialsync.registry.sandbox import Sandbox, packaged_loads, read_loads, serve
+from trialsync.registry.sandbox import Sandbox, packaged_loads, packaged_past, read_loads, serve
 
 
 @click.command()
@@ -38,7 +38,7 @@ def sandbox(*, port: int, host: str, loads: Path | None, start: str | None, ever
         first = date.fromisoformat(start) if start else None
     except ValueError:
         raise BadDate(f"--start {start!r} is not a day", hint="for example 2026-05-12") from None
-    stand_in = Sandbox(read_loads(loads) if loads else packaged_loads(), start=first)
+    stand_in = Sandbox(read_loads(loads), start=first) if loads else Sandbox(packaged_loads(), past=packaged_past(), start=first)
     server = serve(stand_in, host, port)
     say(
         f"the registry's stand-in is at http://{host}:{server.port}/api/v2, load {stand_in.load}, {stand_in.loads_left} more to come",

@@ -46,7 +46,7 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
     """
     if quiet:
         app.hush()
-    asked = list(_asked(app, what))
+    asked = list(asked_for(app, what))
     code = 0
     with (
         app.writer("trialsync sync", may_make=any(isinstance(each, Watch) for each in asked), quiet=quiet) as writer,
@@ -79,8 +79,8 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
     return code
 
 
-def _asked(app: App, what: Sequence[str]) -> Iterator[WatchTable | Watch]:
-    """Yield what to poll: a watch of the settings, or else one made of the NCT numbers that were typed, which is not followed."""
+def asked_for(app: App, what: Sequence[str]) -> Iterator[WatchTable | Watch]:
+    """Yield what is meant: a watch of the settings, or else one made of the NCT numbers that were typed, which is not followed."""
     known = {table.name: table for table in app.settings.tables}
     if not what:
         if not known:

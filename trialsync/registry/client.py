@@ -17,7 +17,6 @@ import stamina
 import stamina.instrumentation
 import structlog
 
-from trialsync import __version__
 from trialsync.errors import ClientRejected, DataChanged, RegistryError, RegistryRefused, RegistryUnavailable, StudyNotFound, UsageError
 from trialsync.model import nct_id as normal_nct_id
 from trialsync.registry.answers import (
@@ -32,6 +31,17 @@ from trialsync.registry.answers import (
     read_version,
     retry_after,
     sentence,
+)
+from trialsync.registry.attempt import (
+    CHECK_NETWORK,
+    CHECK_URL,
+    FEW,
+    LATER,
+    REDIRECTS,
+    Answer,
+    Failed,
+    json_of,
+    user_agent,
 )
 from trialsync.registry.interruption import Interruption
 from trialsync.registry.pace import Pace
@@ -51,50 +61,15 @@ PAGE_SIZE = 1000
 """The most studies a page can hold; the service coerces anything larger down to it without a word."""
 
 _OK, _NOT_MODIFIED, _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _URL_TOO_LONG, _TOO_MANY = 200, 304, 400, 403, 404, 414, 429
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SERVER_ERROR = 500
 _ERROR_BODY_BYTES = 64 * 1024
 _HOPS = 3
 _LONGEST_WAIT = 300.0
 _REJECTED_WAIT = 30.0
-_FEW = 2
 _UNREACHABLE = 3
 
 # Its default hooks log each retry a second time, with the exception's text instead of what was seen.
 stamina.instrumentation.set_on_retry_hooks([])
-
-
-class _Answer:
-    """A whole answer, its body bounded and decoded."""
-
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, headers: httpx.Headers, body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-
-    @property
-    def kind(self) -> str:
-        """Return the content type without its parameters, in lower case; empty where the answer has none."""
-        return str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
-
-    @property
-    def text(self) -> str:
-        """Return the body as text."""
-        return self.body.decode("utf-8", "replace")
-
-
-class _Failed(Exception):
-    """An attempt that failed: the error to end with, how often to try at most, and how long to wait before the next attempt."""
-
-    def __init__(self, saw: str, hint: str, *, tries: int | None = None, after: float | None = None, rejected: bool = False) -> None:
-        super().__init__(saw)
-        self.saw = saw
-        self.hint = hint
-        self.tries = tries
-        self.after = after
-        self.rejected = rejected
 
 
 class Registry:
@@ -146,7 +121,7 @@ class Registry:
             headers={"Accept-Encoding": "gzip"},
             follow_redirects=False,
         )
-        self._client.headers["User-Agent"] = _user_agent(self._client.headers["User-Agent"], contact)
+        self._client.headers["User-Agent"] = user_agent(self._client.headers["User-Agent"], contact)
         self.requests = 0
         self.bytes = 0
         self.retries = 0
@@ -175,10 +150,10 @@ class Registry:
         The tag belongs to the whole data set: it changes with each load (and with each build of the service).
         """
 
-        def read(answer: _Answer) -> RegistryVersion | None:
+        def read(answer: Answer) -> RegistryVersion | None:
             if etag and answer.status == _NOT_MODIFIED:
                 return None
-            return read_version(_json(answer), answer.headers.get("etag"))
+            return read_version(json_of(answer), answer.headers.get("etag"))
 
         return self._ask("version", read, headers={"If-None-Match": etag} if etag else {})
 
@@ -189,7 +164,7 @@ class Registry:
         DataChanged when a new load arrived since the first page.
         """
         place = {"pageToken": token} if token else {"countTotal": "true"}
-        return self._ask("studies", lambda answer: read_page(_json(answer)), params={**params, "pageSize": str(size), **place})
+        return self._ask("studies", lambda answer: read_page(json_of(answer)), params={**params, "pageSize": str(size), **place})
 
     def study(self, nct_id: str) -> Fetched:
         """Return one study; its own number may differ from the one asked, which is then among its ``nctIdAliases``.
@@ -210,32 +185,54 @@ class Registry:
 
     def size(self) -> int:
         """Return the number of studies in the registry."""
-        return self._ask("stats/size", lambda answer: read_size(_json(answer)))
+        return self._ask("stats/size", lambda answer: read_size(json_of(answer)))
 
-    def _study_or_next(self, answer: _Answer, asked: str, at: str, *, gone: bool) -> Fetched | str:
-        if answer.status in _REDIRECTS:
+    def internal(self, path: str, read: Callable[[bytes], T], *, missing: str, params: Mapping[str, str] | None = None) -> T | None:
+        """Return what ``read`` makes of a JSON answer of the registry's internal API, ``None`` for a 404 that says just ``missing``.
+
+        That API lies beside the documented one (``…/api/int`` beside ``…/api/v2``) and is not documented; ``read`` raises UnreadableAnswer
+        for what may be better the next time. Raises RegistryUnavailable where the settings' ``api_url`` has no such neighbour.
+        """
+        beside, _, last = str(self._client.base_url).rstrip("/").rpartition("/")
+        if last != "v2":
+            raise RegistryUnavailable(
+                f"the registry's internal API can't be found beside {sentence(str(self._client.base_url), 80)}",
+                hint="its address is that of api_url with /int in the place of /v2, so api_url has to end in /v2",
+            )
+
+        def read_or_missing(answer: Answer) -> T | None:
+            if answer.status == _NOT_FOUND and answer.kind == "text/plain" and answer.text.strip() == missing:
+                return None
+            if answer.status == _NOT_FOUND:
+                raise Failed("404", "the registry behind api_url has no record history; ClinicalTrials.gov itself has", tries=FEW)
+            return read(json_of(answer))
+
+        return self._ask(f"{beside}/int/{path}", read_or_missing, params=params)
+
+    def _study_or_next(self, answer: Answer, asked: str, at: str, *, gone: bool) -> Fetched | str:
+        if answer.status in REDIRECTS:
             return self._redirected(answer)
         if answer.status == _NOT_FOUND and answer.kind == "text/plain" and answer.text.strip() == f"NCT number {at} not found":
             if gone:
                 raise StudyNotFound(f"the registry does not have {asked}", hint="check the number; a study can also have been removed")
-            raise _Failed(f"{asked} leads to {at}, which it does not have", "ask again later", tries=_FEW)
-        return read_study(_json(answer), asked)
+            raise Failed(f"{asked} leads to {at}, which it does not have", "ask again later", tries=FEW)
+        return read_study(json_of(answer), asked)
 
-    def _redirected(self, answer: _Answer) -> str:
+    def _redirected(self, answer: Answer) -> str:
         """Return the number that a redirect leads to; only within the same host, and only from study to study."""
         try:
             target = self._client.base_url.join(answer.headers.get("location", ""))
         except httpx.InvalidURL:
-            raise _Failed("a redirect to an address that cannot be read", _LATER, tries=_FEW) from None
+            raise Failed("a redirect to an address that cannot be read", LATER, tries=FEW) from None
         last = re.fullmatch(r".*/studies/(NCT\d{8})/?", target.path, re.IGNORECASE)
         if target.host != self._host or last is None:
-            raise _Failed(f"a redirect to {sentence(str(target), 80)}, which is not one of its studies", _CHECK_URL, tries=_FEW)
+            raise Failed(f"a redirect to {sentence(str(target), 80)}, which is not one of its studies", CHECK_URL, tries=FEW)
         return normal_nct_id(last[1])
 
     def _ask(
         self,
         path: str,
-        read: Callable[[_Answer], T],
+        read: Callable[[Answer], T],
         *,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -245,7 +242,7 @@ class Registry:
 
         def again(error: Exception) -> float | bool:
             # The wait itself is ours (before the next attempt), so that the injected sleep is the only one: 0.0 tells stamina not to sleep.
-            return 0.0 if isinstance(error, _Failed) and number < min(error.tries or self._attempts, self._attempts) else False
+            return 0.0 if isinstance(error, Failed) and number < min(error.tries or self._attempts, self._attempts) else False
 
         try:
             for attempt in stamina.retry_context(
@@ -260,8 +257,8 @@ class Registry:
                     try:
                         return read(self._answered(path, params or {}, headers or {}))
                     except UnreadableAnswer as unreadable:
-                        failed = _Failed(str(unreadable), _LATER)
-                    except _Failed as failure:
+                        failed = Failed(str(unreadable), LATER)
+                    except Failed as failure:
                         failed = failure
                     self._interruption.check()
                     wait = self._patience(failed, attempt.next_wait)
@@ -269,11 +266,11 @@ class Registry:
                         "registry.retry" if again(failed) is not False else "registry.gave_up", path=path, attempt=number, saw=failed.saw
                     )
                     raise failed
-        except _Failed as failed:
+        except Failed as failed:
             raise self._final(failed, path, number) from failed.__cause__
         raise AssertionError("stamina yields at least one attempt")
 
-    def _patience(self, failed: _Failed, backoff: float) -> float:
+    def _patience(self, failed: Failed, backoff: float) -> float:
         """Return the seconds to wait after a failure: as asked, up to five minutes; otherwise ever longer, with jitter."""
         if failed.after is not None:
             return min(failed.after, _LONGEST_WAIT)
@@ -281,7 +278,7 @@ class Registry:
             return _REJECTED_WAIT
         return backoff + random.uniform(0.0, backoff / 2)  # noqa: S311 - keeps clients apart, protects nothing
 
-    def _final(self, failed: _Failed, path: str, attempts: int) -> RegistryError:
+    def _final(self, failed: Failed, path: str, attempts: int) -> RegistryError:
         if failed.rejected:
             return ClientRejected(
                 f"the registry's edge at {self._host} turned this client away (403)",
@@ -289,15 +286,16 @@ class Registry:
                 "check for a proxy, or try from another network",
             )
         tries = f"{attempts} attempts" if attempts > 1 else "1 attempt"
+        asked = path if "://" in path else f"/{path}"
         return RegistryUnavailable(
-            f"no usable answer from the registry at {self._host} to /{path} in {tries}: {failed.saw}", hint=failed.hint
+            f"no usable answer from the registry at {self._host} to {asked} in {tries}: {failed.saw}", hint=failed.hint
         )
 
-    def _answered(self, path: str, params: Mapping[str, str], headers: Mapping[str, str]) -> _Answer:
+    def _answered(self, path: str, params: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         """Return an answer that can say something: 200, 304, a redirect, or a 404 that may be a study's; raise for the rest."""
         answer = self._once(path, params, headers)
         status = answer.status
-        if status in {_OK, _NOT_MODIFIED, _NOT_FOUND} or status in _REDIRECTS:
+        if status in {_OK, _NOT_MODIFIED, _NOT_FOUND} or status in REDIRECTS:
             return answer
         said = sentence(answer.text)
         if status == _BAD_REQUEST:
@@ -308,15 +306,15 @@ class Registry:
             raise RegistryRefused("the registry refuses the request: its address is too long (414)", hint="shorten the watch's query")
         after = retry_after(answer.headers.get("retry-after"), self._now())
         if status == _FORBIDDEN:
-            raise _Failed("403", "", tries=_FEW, after=after, rejected=True)
+            raise Failed("403", "", tries=FEW, after=after, rejected=True)
         if status == _TOO_MANY:
-            raise _Failed("429, too many requests", "lower requests_per_second in [registry], or ask again later", after=after)
+            raise Failed("429, too many requests", "lower requests_per_second in [registry], or ask again later", after=after)
         seen = f"{status}, {sentence(said, 100)}" if said else str(status)
         if status >= _SERVER_ERROR:
-            raise _Failed(seen, _LATER, after=after)
-        raise _Failed(seen, _CHECK_URL, tries=_FEW, after=after)
+            raise Failed(seen, LATER, after=after)
+        raise Failed(seen, CHECK_URL, tries=FEW, after=after)
 
-    def _once(self, path: str, params: Mapping[str, str], headers: Mapping[str, str]) -> _Answer:
+    def _once(self, path: str, params: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         self.waited += self._pace.wait()
         self._interruption.check()
         self.requests += 1
@@ -325,24 +323,24 @@ class Registry:
             with self._client.stream("GET", path, params=dict(params), headers=dict(headers), extensions=extensions) as response:
                 self.answers[response.status_code] += 1
                 try:
-                    return _Answer(response.status_code, response.headers, self._body(response))
+                    return Answer(response.status_code, response.headers, self._body(response))
                 finally:
                     self.bytes += response.num_bytes_downloaded
         except httpx.ConnectTimeout as error:
-            raise _Failed("no connection within the time allowed", _CHECK_NETWORK) from error
+            raise Failed("no connection within the time allowed", CHECK_NETWORK) from error
         except httpx.TimeoutException as error:
-            raise _Failed("no sign of life within the time allowed", _LATER) from error
+            raise Failed("no sign of life within the time allowed", LATER) from error
         except (httpx.ConnectError, httpx.ProxyError) as error:
-            raise _Failed(f"no connection ({sentence(str(error), 120)})", _CHECK_NETWORK, tries=_UNREACHABLE) from error
+            raise Failed(f"no connection ({sentence(str(error), 120)})", CHECK_NETWORK, tries=_UNREACHABLE) from error
         except httpx.DecodingError as error:
-            raise _Failed("a compressed body that is damaged", _LATER) from error
+            raise Failed("a compressed body that is damaged", LATER) from error
         except (httpx.HTTPError, OSError) as error:
-            raise _Failed(f"a connection that broke off ({sentence(str(error) or type(error).__name__, 120)})", _LATER) from error
+            raise Failed(f"a connection that broke off ({sentence(str(error) or type(error).__name__, 120)})", LATER) from error
 
     def _body(self, response: httpx.Response) -> bytes:
         """Return the decoded body, giving up early on one that is larger, or takes longer, than any real answer."""
         if response.headers.get("content-encoding", "").strip().lower() not in {"", "identity", "gzip"}:
-            raise _Failed("a body compressed in a way that was not asked for", _LATER)
+            raise Failed("a body compressed in a way that was not asked for", LATER)
         limit = self._answer_bytes if response.status_code == _OK else _ERROR_BODY_BYTES
         began, size, parts = self._monotonic(), 0, []
         for part in response.iter_bytes():
@@ -350,16 +348,11 @@ class Registry:
             if size > limit:
                 if response.status_code != _OK:
                     break
-                raise _Failed(f"a body of more than {limit:,} bytes", _CHECK_URL, tries=_FEW)
+                raise Failed(f"a body of more than {limit:,} bytes", CHECK_URL, tries=FEW)
             if self._monotonic() - began > self._answer_seconds:
-                raise _Failed(f"a body that was not complete after {self._answer_seconds:g} seconds", _LATER)
+                raise Failed(f"a body that was not complete after {self._answer_seconds:g} seconds", LATER)
             parts.append(part)
         return b"".join(parts)
-
-
-_LATER = "nothing to do here: ask again later"
-_CHECK_URL = "check api_url in [registry]; the registry's own is https://clinicaltrials.gov/api/v2"
-_CHECK_NETWORK = "check the network, and api_url in [registry]"
 
 
 def in_process(app: WSGIApplication) -> httpx.BaseTransport:
@@ -367,33 +360,14 @@ def in_process(app: WSGIApplication) -> httpx.BaseTransport:
     return httpx.WSGITransport(app=app)
 
 
-def _json(answer: _Answer) -> bytes:
-    """Return the body of a 200 that says it is JSON; raise for any other answer."""
-    if answer.status in _REDIRECTS:
-        where = sentence(answer.headers.get("location", ""), 80)
-        raise _Failed(f"{answer.status}, a redirect to {where or 'nowhere'}", _CHECK_URL, tries=_FEW)
-    if answer.status != _OK:
-        said = sentence(answer.text, 100)
-        raise _Failed(f"{answer.status}, {said}" if said else str(answer.status), _CHECK_URL, tries=_FEW)
-    if answer.kind and answer.kind != "application/json" and not answer.kind.endswith("+json"):
-        raise UnreadableAnswer(f"200 with {sentence(answer.kind, 40)} instead of JSON: {sentence(answer.text, 80)!r}")
-    return answer.body
-
-
 def _checked_url(api_url: str) -> httpx.URL:
     """Return the API's address; raise UsageError naming what is wrong with it."""
     try:
         url = httpx.URL(api_url.strip())
     except httpx.InvalidURL as error:
-        raise UsageError(f"api_url cannot be read as an address: {sentence(str(error), 80)}", hint=_CHECK_URL) from error
+        raise UsageError(f"api_url cannot be read as an address: {sentence(str(error), 80)}", hint=CHECK_URL) from error
     if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment:
         raise UsageError(
-            f"api_url is {sentence(api_url, 80)!r}", hint=f"http:// or https://, a host and a path, and nothing after it; {_CHECK_URL}"
+            f"api_url is {sentence(api_url, 80)!r}", hint=f"http:// or https://, a host and a path, and nothing after it; {CHECK_URL}"
         )
     return url
-
-
-def _user_agent(library: str, contact: str | None) -> str:
-    """Return the library's own token, which the registry's edge demands, then ours, then the contact as far as a header can hold it."""
-    plain = re.sub(r"[^A-Za-z0-9@._+:/~%-]", "", contact or "")[:100]
-    return f"{library} trialsync/{__version__}" + (f" (+{plain})" if plain else "")

@@ -97,10 +97,13 @@ def rebuild(writer: Writer, fields: BaselineFields, progress: Callable[[int, int
     return done
 
 
-def rebuild_study(writer: Writer, nct_id: str, fields: BaselineFields) -> Rebuilt:
-    """Make one study's log and facts again, inside a page; return what was done (``rows`` stays 0)."""
+def rebuild_study(writer: Writer, nct_id: str, fields: BaselineFields, *, older: bool = True) -> Rebuilt:
+    """Make one study's log and facts again, inside a page; return what was done (``rows`` stays 0).
+
+    Without ``older`` the versions that an older rule compared keep their rows as they are.
+    """
     done = Rebuilt()
-    _rebuild_study(writer, nct_id, fields, done)
+    _rebuild_study(writer, nct_id, fields, done, older=older)
     return done
 
 
@@ -132,9 +135,11 @@ def would_change(path: Path, fields: BaselineFields, progress: Callable[[int, in
         connection.raw.close()
 
 
-def _rebuild_study(writer: Writer, nct_id: str, fields: BaselineFields, done: Rebuilt) -> None:
+def _rebuild_study(writer: Writer, nct_id: str, fields: BaselineFields, done: Rebuilt, *, older: bool = True) -> None:
     for made in _made(writer.connection, nct_id, fields):
         step = made.step
+        if step.rule != RULE and not older:
+            continue
         todo = writer.replace_rows(nct_id, step.number, made.changes, baseline=made.is_first, facts=made.facts)
         wholes = list(_wholes(writer.connection, step.version_id))
         for change_id, facts in wholes:

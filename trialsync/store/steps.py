@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trialsync.model import Origin
 from trialsync.store import contents
 from trialsync.study import record
-from trialsync.study.diff import diff
+from trialsync.study.seam import changes_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,31 +32,41 @@ class Step:
     rule: int
     given: tuple[int | None, int | None]
     old: Study | None
+    old_origin: Origin
     new: Study
     hidden: bool
 
     def changes(self) -> list[Change]:
         """Return the changes that lead to the version, none for the first one."""
-        return [] if self.old is None or self.hidden else diff(self.old, self.new)
+        return [] if self.old is None or self.hidden else changes_between(self.old, self.old_origin, self.new, self.origin)
 
 
 def steps(connection: Connection, nct_id: str, rule: str = "v.rule") -> Iterator[Step]:
     """Yield a study's versions from the first on; ``rule`` is the SQL of a version's rule, of ``versions v``.
 
-    A study that is withheld is compared with its last open version when it comes back. Raises StoreDamaged for a content that can't be
-    read.
+    A version is compared with the one before. What was polled or imported after an earlier poll or import stays compared with that one,
+    though versions of the registry's history may have been filled in between: its changes were told when it was seen, and are never
+    rewritten. A study that is withheld is compared with its last open version when it comes back. Raises StoreDamaged for a content that
+    can't be read.
     """
     rows = f"SELECT v.id, v.date, v.origin, {rule}, v.first_change, v.last_change FROM versions v WHERE v.nct_id = ? ORDER BY v.number"  # noqa: S608 - constants
     known = list(connection.rows(rows, (nct_id,)))
-    old: Study | None = None
-    last_open: Study | None = None
+    last: tuple[Study, Origin] | None = None
+    last_seen: tuple[Study, Origin] | None = None
+    last_open: tuple[Study, Origin] | None = None
     for (version_id, date, origin, made_by, *given), (number, new) in zip(
         known, contents.studies_from_first(connection, nct_id), strict=True
     ):
-        was_withheld, is_withheld = old is not None and record.is_withheld(old), record.is_withheld(new)
-        base = (last_open or old) if was_withheld and not is_withheld else old
-        hidden = old is not None and is_withheld and not was_withheld
-        yield Step(version_id, number, date, Origin(origin), made_by, (given[0], given[1]), base, new, hidden)
-        old = new
+        is_history = Origin(origin) is Origin.HISTORY
+        base = last if is_history or last_seen is None else last_seen
+        was_withheld, is_withheld = base is not None and record.is_withheld(base[0]), record.is_withheld(new)
+        hidden = base is not None and is_withheld and not was_withheld
+        if was_withheld and not is_withheld:
+            base = last_open or base
+        old, old_origin = base or (None, Origin(origin))
+        yield Step(version_id, number, date, Origin(origin), made_by, (given[0], given[1]), old, old_origin, new, hidden)
+        last = new, Origin(origin)
+        if not is_history:
+            last_seen = last
         if not is_withheld:
-            last_open = new
+            last_open = last

@@ -291,6 +291,11 @@ class StudyWriter(Pages):
             is not None
         )
 
+    def is_first_seen(self, version: Version) -> bool:
+        """Return whether nothing of a study was polled or imported before a version; what the registry's history tells was not seen."""
+        sql = "SELECT 1 FROM versions WHERE nct_id = ? AND number < ? AND origin <> 'history'"
+        return self._db.value(sql, (version.nct_id, version.number)) is None
+
     def set_missing_since(self, nct_id: str, load: str | None) -> None:
         """Write the load (an ISO day) on which the registry first said that it does not know the study, ``None`` once it does again."""
         self._db.execute("UPDATE studies SET missing_since = ?1 WHERE nct_id = ?2 AND missing_since IS NOT ?1", (load, nct_id))

@@ -14,6 +14,7 @@ from trialsync.errors import StoreUnwritable
 from trialsync.model import instant
 from trialsync.store import schema
 from trialsync.store.connection import Connection, check_file, connect
+from trialsync.store.history_writer import HistoryWriter
 from trialsync.store.lock import Lock
 from trialsync.store.log_writer import LogWriter
 from trialsync.store.poll_writer import PollWriter, end_forgotten_polls
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from trialsync.model import Poll, Slice
 
 
-class Writer(LogWriter, PollWriter, WatchWriter):
+class Writer(HistoryWriter, LogWriter, PollWriter, WatchWriter):
     """A store held for writing, from ``Writer.open`` to the end of its ``with`` block.
 
     Whatever changes studies belongs in a ``page``: one transaction, kept whole or not at all.

@@ -277,7 +277,7 @@ class Receiver:
         newly = first_posted if is_day(first_posted) and previous is not None and previous < first_posted else None
         current = version or (before.version if before else None)
         # Whichever watch was polled first recorded the version; what the others say of the study is the same.
-        update = current if current and current.number > 1 and current.load > (joining.not_before or "") else None
+        update = current if current and current.load > (joining.not_before or "") and not self.writer.is_first_seen(current) else None
         date = newly or (update.date if update else arrival.load)
         rows = [membership_change(joining.watch, Kind.ADDED, By.SPONSOR if update and update.date == update.posted else By.REGISTRY)]
         if newly and not self.writer.is_announced(nct_id):

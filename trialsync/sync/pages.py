@@ -7,10 +7,10 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from trialsync.errors import UsageError
-from trialsync.model import Presence
+from trialsync.model import Origin, Presence
 from trialsync.publish.page import RECENT_DAYS, page
 from trialsync.store.filters import ChangeFilter
-from trialsync.study.fields import PRESENCE
+from trialsync.study.fields import PRESENCE, WATCH_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,11 +72,23 @@ def presence_at(reader: Reader, nct_id: str, until: str | None, present: Presenc
 def recent(reader: Reader, sight: Sight, *, baseline: bool) -> Sequence[LoggedChange]:
     """Return the changes that a page of the study may show: seen in the days before it was last confirmed, up to its version.
 
+    What led to the first version that was seen is known from the registry's history alone: nobody saw it happen.
     Baseline rows come without their values, which a page does not show.
     """
+    nct_id = sight.version.nct_id
+    first_seen = next((each.number for each in reader.versions(nct_id) if each.origin is not Origin.HISTORY), 1)
     since = (date.fromisoformat(sight.last_seen[:10]) - timedelta(days=RECENT_DAYS)).isoformat()
-    wanted = ChangeFilter(studies=(sight.version.nct_id,), seen_since=since, baseline=baseline)
-    return [row for row in reader.changes(wanted, values=False) if row.version <= sight.version.number]
+    wanted = ChangeFilter(studies=(nct_id,), seen_since=since, baseline=baseline)
+    return [
+        row
+        for row in reader.changes(wanted, values=False)
+        if row.version <= sight.version.number and (row.version != first_seen or row.baseline or _is_of_the_whole(row))
+    ]
+
+
+def _is_of_the_whole(row: LoggedChange) -> bool:
+    """Return whether a row is about the study as a whole: its presence, or a watch."""
+    return row.field == PRESENCE or row.field.startswith(WATCH_PREFIX)
 
 
 def page_of(reader: Reader, sight: Sight, site: Site) -> str:

@@ -2,7 +2,8 @@
 
 from trialsync.registry.sandbox.faults import Fault
 from trialsync.registry.sandbox.loads import LoadLine, packaged_loads, read_loads
+from trialsync.registry.sandbox.record_history import PastLine, packaged_past
 from trialsync.registry.sandbox.server import SandboxServer, serve
 from trialsync.registry.sandbox.stand_in import Sandbox, Served
 
-__all__ = ["Fault", "LoadLine", "Sandbox", "SandboxServer", "Served", "packaged_loads", "read_loads", "serve"]
+__all__ = ["Fault", "LoadLine", "PastLine", "Sandbox", "SandboxServer", "Served", "packaged_loads", "packaged_past", "read_loads", "serve"]

@@ -186,6 +186,15 @@ class Replay:
         self.labels = tuple(sorted(by_load))
         self._changes = tuple(by_load[label] for label in self.labels)
 
+    def contents(self, nct_id: str, index: int) -> list[tuple[str, Study]]:
+        """Return the contents that a study had up to the load of this index, each with the day of its load, oldest first."""
+        return [
+            (label, held.study(label))
+            for label, changes in zip(self.labels[: index + 1], self._changes, strict=False)
+            for number, held in changes
+            if number == nct_id and held is not None
+        ]
+
     def dataset(self, index: int) -> Dataset:
         """Return what the service holds on the load of this index."""
         studies: dict[str, Held] = {}

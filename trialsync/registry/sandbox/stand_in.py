@@ -16,6 +16,7 @@ from trialsync.registry.sandbox import endpoints
 from trialsync.registry.sandbox.answers import HTML, TEXT, Answer, Refused, html_answer
 from trialsync.registry.sandbox.dataset import Dataset, Held, Replay
 from trialsync.registry.sandbox.faults import Fault, Strike, instead, strike
+from trialsync.registry.sandbox.record_history import RecordHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from trialsync.registry.sandbox.loads import LoadLine
+    from trialsync.registry.sandbox.record_history import PastLine
     from trialsync.registry.sandbox.search import Search
 
 BASE = "/api/v2"
-_INTERNAL = re.compile(r"/api/int/studies/(NCT\d{8})/history(?:/\d+)?", re.IGNORECASE | re.ASCII)
+_INTERNAL = "/api/int/"
 _LONGEST_URL = 8190
 _REMEMBERED = 32
 _LOGGED = 10_000
@@ -48,8 +50,10 @@ class Sandbox:
     """A stand-in for the service, mounted in process (``httpx.WSGITransport(app=sandbox)``) or served on a port (``serve``).
 
     ``loads`` are the lines of dated loads (``read_loads``, ``packaged_loads``); the sandbox starts at the first, or at the last one not
-    after ``start``, and goes to the next by ``advance()``. The API is below ``/api/v2``. ``versionHolder`` of every study is the day of
-    the load. Orders that no ``sort`` decides follow ``seed`` and change with each walk. All of it is safe to use from several threads.
+    after ``start``, and goes to the next by ``advance()``. The API is below ``/api/v2``; below ``/api/int`` is the internal one, for a
+    study's history: its versions are those of the loads, and before them those of ``past`` (``packaged_past``). ``versionHolder`` of every
+    study is the day of the load. Orders that no ``sort`` decides follow ``seed`` and change with each walk. All of it is safe to use from
+    several threads.
 
     On a port there is also, outside the API:
 
@@ -63,8 +67,9 @@ class Sandbox:
     ``ris``, synonyms (``filter.synonyms`` finds nothing), and term expansion beyond plurals.
     """
 
-    def __init__(self, loads: Iterable[LoadLine], *, start: date | None = None, seed: int = 0) -> None:
+    def __init__(self, loads: Iterable[LoadLine], *, past: Iterable[PastLine] = (), start: date | None = None, seed: int = 0) -> None:
         self._replay = Replay(loads)
+        self._history = RecordHistory(past)
         self._lock = threading.RLock()
         self._waiting = threading.Event()
         self._random = random.Random(seed)  # noqa: S311 - an order, no secret
@@ -119,9 +124,10 @@ class Sandbox:
     def inject(self, fault: Fault | str, **options: Any) -> None:
         """Arrange a fault. ``at``: strikes the n-th fitting request from now (1). ``times``: how many in a row (1; None for ever).
 
-        ``path``: a shell pattern for the path below ``/api/v2`` (by default what the fault is about); ``when(path, parameters)``: a further
-        condition; ``retry_after`` (``too-many``, ``unavailable``), ``seconds`` (``slow``, ``silent``), ``size`` in bytes (``gzip-bomb``).
-        Several faults may wait; each counts for itself, and the first that is due strikes. Raises UsageError for what can't be.
+        ``path``: a shell pattern for the path below ``/api/v2`` (by default what the fault is about); history's is ``/int/studies/*``.
+        ``when(path, parameters)``: a further condition; ``retry_after`` (``too-many``, ``unavailable``), ``seconds`` (``slow``,
+        ``silent``), ``size`` in bytes (``gzip-bomb``). Several faults may wait; each counts for itself, and the first that is due strikes.
+        Raises UsageError for what can't be.
         """
         made = strike(fault, **options)
         with self._lock:
@@ -158,7 +164,7 @@ class Sandbox:
         # WSGI hands over the path decoded as Latin-1.
         path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1").decode("utf-8", "replace")
         query_string = environ.get("QUERY_STRING", "")
-        below = path[len(BASE) :] if path.startswith(f"{BASE}/") else ""
+        below = path[len(BASE) :] if path.startswith(f"{BASE}/") else path[len("/api") :] if path.startswith(_INTERNAL) else ""
         struck = self._struck(below, query_string) if below else None
         agent, method = environ.get("HTTP_USER_AGENT", ""), environ["REQUEST_METHOD"]
         if struck is not None and struck.fault is Fault.RESET:
@@ -207,6 +213,8 @@ class Sandbox:
         if fault is Fault.ADVANCE:
             self.advance()
         dataset = self._current
+        if path.startswith(_INTERNAL):
+            return _delivered(self._past(path, query_string, dataset, fault), environ, dataset.etag)
         if fault is Fault.BACKWARDS and dataset.serial:
             dataset = self._replay.dataset(dataset.serial - 1)
         try:
@@ -216,6 +224,12 @@ class Sandbox:
         if fault is Fault.WRONG_TYPE:
             answer.content_type = HTML
         return _delivered(answer, environ, dataset.etag)
+
+    def _past(self, path: str, query_string: str, dataset: Dataset, fault: Fault | None) -> Answer:
+        answer = self._history.answer(path, query_string, dataset, lambda nct_id: self._replay.contents(nct_id, dataset.serial))
+        if fault is Fault.WRONG_TYPE:
+            answer.content_type = HTML
+        return answer
 
     def _seed(self) -> int:
         with self._lock:
@@ -240,8 +254,6 @@ def _outside(method: str, path: str, below: str, query_string: str) -> Answer | 
     """Return the answer to what never reaches the API's own endpoints."""
     if len(path) + len(query_string) > _LONGEST_URL:
         return html_answer(414)
-    if match := _INTERNAL.fullmatch(path):
-        return Refused(f"No study {match[1].upper()} history summary", 404).answer
     if not below:
         return html_answer(404)
     return None if method in {"GET", "HEAD"} else Answer(405, b"Method not allowed", TEXT, [("Allow", "GET, HEAD")])
