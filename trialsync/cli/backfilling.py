@@ -10,10 +10,10 @@ from trialsync.cli.app import PARTIAL, App, now, say
 from trialsync.cli.outside import open_registry
 from trialsync.cli.progress import progress
 from trialsync.cli.syncing import asked_for, say_some
-from trialsync.cli.when import day
 from trialsync.errors import UnknownWatch
 from trialsync.model import Watch
 from trialsync.publish.confirmed import counted
+from trialsync.store.when import day
 from trialsync.sync.backfill import Extent, cost
 from trialsync.sync.backfill import backfill as run
 from trialsync.sync.following import policy_of
