@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+import orjson
 
-from trialsync.cli.app import App, now, say
+from trialsync.cli.app import App, now, put_text, say
 from trialsync.cli.filters import Asked, filtered
 from trialsync.cli.progress import progress
 from trialsync.errors import UsageError
 from trialsync.model import nct_id
 from trialsync.publish.confirmed import counted
+from trialsync.publish.datasette import metadata
 from trialsync.publish.extracts import CHANGES, EXTRACTS
 from trialsync.publish.feed import atom
 from trialsync.store.when import day
@@ -33,14 +35,25 @@ _FORMATS: Final = (*_FILES, PAGE, ATOM)
 
 
 @click.command(name="export")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.option("--datasette", "for_datasette", is_flag=True, help="Datasette's metadata for the store, to PATH or standard output.")
 @click.option("--what", type=click.Choice(list(EXTRACTS)), help="The rows: the change log where nothing is said.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="Without it what PATH ends in; page makes a folder.")
 @click.option("--as-of", metavar="DATE", help="Studies as they were on a day, or a time ago (30d), and who was in a watch then.")
 @click.option("--fresh", is_flag=True, help="Of a folder of pages: write those too on which nothing but last_seen_at moved.")
 @filtered
 @click.pass_obj
-def export_(app: App, path: Path, *, asked: Asked, what: str | None, form: str | None, as_of: str | None, fresh: bool) -> None:
+def export_(
+    app: App,
+    path: Path | None,
+    *,
+    for_datasette: bool,
+    asked: Asked,
+    what: str | None,
+    form: str | None,
+    as_of: str | None,
+    fresh: bool,
+) -> None:
     """Write the change log, or what else the store knows, into a file at PATH, the oldest first; or a folder of pages.
 
     \b
@@ -70,12 +83,22 @@ def export_(app: App, path: Path, *, asked: Asked, what: str | None, form: str |
     say something else are written, and named in changed.txt. Studies that left the watch or the registry keep theirs, which says so.
     An Atom feed has an entry a study and date, the newest fifty; without the baseline, housekeeping, contact persons and, unless --origin
     asks for it, the registry's history.
+
+    \b
+      trialsync export --datasette > metadata.json
+      datasette trialsync.db --metadata metadata.json
     """
+    others: dict[str, object] = {"--what": what, "--as-of": as_of, "--fresh": fresh}
+    if for_datasette:
+        _datasette(app, path, asked, others={**others, "--format": form})
+        return
+    if path is None:
+        raise UsageError("the file to write is missing", hint="trialsync export changes.csv")
     if form == PAGE:
         _pages(app, path, asked, fresh=fresh, others={"--what": what, "--as-of": as_of})
         return
     if form == ATOM:
-        _feed(app, path, asked, others={"--what": what, "--as-of": as_of, "--fresh": fresh, "--baseline": asked.baseline})
+        _feed(app, path, asked, others={**others, "--baseline": asked.baseline})
         return
     if fresh:
         raise UsageError("--fresh is for a folder of pages", hint="--format page")
@@ -139,6 +162,21 @@ def _feed(app: App, path: Path, asked: Asked, *, others: dict[str, object]) -> N
     with replacing(path) as partial:
         partial.write_text(atom(feed), encoding="utf-8")
     say(f"{path}: {counted(len(feed.occasions), 'entry', 'entries')}")
+
+
+def _datasette(app: App, path: Path | None, asked: Asked, *, others: dict[str, object]) -> None:
+    """Write what Datasette has to know of the store."""
+    strange = [*(option for option, value in others.items() if value), *asked.given()]
+    if strange:
+        raise UsageError(f"{strange[0]} has no meaning for Datasette, which opens the store itself", hint="leave it out")
+    app.reader().close()
+    text = orjson.dumps(metadata(app.store.stem), option=orjson.OPT_INDENT_2).decode() + "\n"
+    if path is None:
+        put_text(text)
+        return
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+    say(f"datasette {app.store} --metadata {path}")
 
 
 def _list(value: Json) -> list[Json]:

@@ -122,6 +122,7 @@ def _manifest(reader: Reader, extraction: Extraction, given: dict[str, Json]) ->
         "what": extraction.extract.what,
         "about": extraction.extract.about,
         "filters": given,
+        "dates": {name: value for name in ("since", "until", "seen_since") if (value := getattr(extraction.wanted, name))},
         "as_of": extraction.as_of,
         "left_out": extraction.left_out,
         "trialsync": __version__,
