@@ -102,8 +102,6 @@ class Daemon:
         self._timetable.set(settings, last)
         if is_missing(settings, self._outside.clock.now()):
             self._agenda.add(COPY)
-        self._worker.start()
-        self._supervision.start()
         log.info(
             "daemon.started",
             version=__version__,
@@ -113,6 +111,8 @@ class Daemon:
             **({"port": self._pages.port} if self._pages else {}),
         )
         self._outside.notifier.ready(self._status())
+        self._worker.start()
+        self._supervision.start()
 
     def _open_pages(self, settings: Settings) -> None:
         from trialsync.daemon.pages import Pages  # noqa: PLC0415 - slow to load, and needed by those with pages alone
