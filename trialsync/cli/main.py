@@ -31,6 +31,7 @@ _COMMANDS = {
     "changes": "changes:changes",
     "log": "study:history",
     "show": "study:show",
+    "diff": "difference:diff",
     "watches": "lists:watches",
     "fields": "lists:fields",
     "facts": "facts:facts",

@@ -9,28 +9,28 @@ one to see what was recorded since.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import orjson
 
 from trialsync.errors import BadDate, BadFilter, UnknownWatch, UsageError
-from trialsync.model import By, Kind, LoggedChange, Origin, Tier
+from trialsync.model import LoggedChange
 from trialsync.store import contents, headlines, rows, schema
 from trialsync.store.connection import Connection, check_version, connect
 from trialsync.store.coverage import Coverage
 from trialsync.store.filters import ChangeFilter, conditions, is_in_country
+from trialsync.store.logged import LogRows
 from trialsync.store.shown import Shown
 from trialsync.store.standing import Standing, standing
 from trialsync.store.study_days import StudyDays, study_days
 from trialsync.store.study_filters import study_conditions
-from trialsync.study.diff import baseline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from trialsync.model import Json, Poll, Study, Version
+    from trialsync.model import Poll, Study, Version
     from trialsync.store.headlines import Headlines
     from trialsync.store.study_filters import StudyFilter
 
@@ -73,7 +73,7 @@ class Reader:
         self.path = connection.path
         self._db = connection
         self._coverage = Coverage(connection)
-        self._baseline: tuple[tuple[str, int], dict[tuple[str, str | None, str | None], Json]] | None = None
+        self._log = LogRows(connection)
         connection.raw.create_function("is_in_country", 5, is_in_country, deterministic=True)
 
     @classmethod
@@ -130,7 +130,7 @@ class Reader:
         for (number,) in self._db.rows(sql, (*found.parameters, -1 if limit is None else limit)):
             row = self._db.row("SELECT * FROM change_log WHERE id = ?", (number,))
             if row is not None:
-                yield self._logged(row, values=values)
+                yield self._log.change(row, values=values)
 
     def study_days(
         self,
@@ -147,7 +147,7 @@ class Reader:
     def logged(self, ids: Iterable[int]) -> list[LoggedChange]:
         """Return rows of the change log by their ids, in that order. Raises StoreDamaged."""
         found = (self._db.row("SELECT * FROM change_log WHERE id = ?", (number,)) for number in ids)
-        return [self._logged(row) for row in found if row is not None]
+        return [self._log.change(row) for row in found if row is not None]
 
     def changes_of(self, nct_id: str, *, version: int | None = None, baseline: bool = True) -> list[LoggedChange]:
         """Return one study's rows of the change log, by id; those of one version where it is given."""
@@ -189,48 +189,6 @@ class Reader:
             raise BadFilter(
                 f"cursor {after} is past the log's end, {last}", hint="it is of another store, or of one restored; read again from 0"
             )
-
-    def _logged(self, row: tuple[Any, ...], *, values: bool = True) -> LoggedChange:
-        (
-            number, ref, nct_id, title, sponsor, version, registry_version, date, not_before, load, posted, seen, path, field, item,
-            attribute, kind, tier, before, after, is_baseline, by, origin, facts, url,
-        ) = row  # fmt: skip
-        with rows.sound(f"change {number}"):
-            return LoggedChange(
-                id=number,
-                ref=ref,
-                nct_id=nct_id,
-                title=title,
-                sponsor=sponsor,
-                version=version,
-                registry_version=registry_version,
-                date=date,
-                not_before=not_before,
-                load=load,
-                posted=posted,
-                seen=seen,
-                path=path,
-                field=field,
-                item=item,
-                attribute=attribute,
-                kind=Kind(kind),
-                tier=Tier(tier),
-                before=_value(before),
-                after=self._first_value(nct_id, version, (field, item, attribute)) if is_baseline and values else _value(after),
-                baseline=bool(is_baseline),
-                by=None if by is None else By(by),
-                origin=Origin(origin),
-                facts=orjson.loads(facts),
-                url=url,
-            )
-
-    def _first_value(self, nct_id: str, version: int, path: tuple[str, str | None, str | None]) -> Json:
-        """Return what a baseline row's path holds in its version."""
-        if self._baseline is None or self._baseline[0] != (nct_id, version):
-            study = contents.study(self._db, nct_id, version)
-            values = {(each.field, each.item, each.attribute): each.after for each in baseline(study, "all")}
-            self._baseline = ((nct_id, version), values)
-        return self._baseline[1].get(path)
 
     # Studies
 
@@ -362,7 +320,3 @@ class Reader:
             changes,
             self._db.value("SELECT count(*) FROM changes") - changes,
         )
-
-
-def _value(text: str | None) -> Json:
-    return None if text is None else orjson.loads(text)

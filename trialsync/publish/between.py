@@ -1,0 +1,131 @@
+"""What changed between two dates, as rows, and what a reader is told at the foot of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from trialsync.model import Tier
+from trialsync.publish.confirmed import counted, not_observed
+from trialsync.publish.render import Sheet
+from trialsync.publish.sheets import STUDY_CHANGES
+from trialsync.publish.table import Column, key
+from trialsync.publish.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trialsync.model import Json
+    from trialsync.publish.table import Row
+    from trialsync.study.net import Between, WatchBetween
+
+_SHOWN: Final = 5
+
+
+def net_json(found: Between) -> list[dict[str, Json]]:
+    """Return the net changes of a study as JSON objects, nulls kept; ``kind`` is null for what changed and changed back.
+
+    ``from`` and ``to`` are the days that were asked for, ``from_version`` and ``to_version`` the numbers of the versions that held then.
+    """
+    return [
+        {
+            "nct_id": found.nct_id,
+            "title": found.title,
+            "sponsor": found.sponsor,
+            "from": found.start,
+            "to": found.end,
+            "from_version": found.old.number if found.old else None,
+            "to_version": found.new.number,
+            "path": change.path,
+            "field": change.field,
+            "item": change.item,
+            "attribute": change.attribute,
+            "kind": change.kind.value if change.kind else None,
+            "tier": change.tier.value,
+            "before": change.before,
+            "after": change.after,
+            "by": change.by.value if change.by else None,
+            "steps": change.steps,
+            "first": change.first,
+            "last": change.last,
+            "facts": list(change.facts),
+            "url": f"https://clinicaltrials.gov/study/{found.nct_id}",
+        }
+        for change in found.changes
+    ]
+
+
+def _steps(row: Row, room: int | None) -> str:
+    del room
+    return f"{row['steps']:,}" if row["steps"] > 1 else ""
+
+
+NET: Final = Sheet(
+    (
+        "nct_id", "title", "sponsor", "from", "to", "from_version", "to_version", "path", "field", "item", "attribute", "kind", "tier",
+        "before", "after", "by", "steps", "first", "last", "facts", "url",
+    ),
+    (
+        *(column for column in STUDY_CHANGES.columns if column.header in {"path", "kind", "change"}),
+        Column("steps", _steps, right=True, optional=True),
+        *(column for column in STUDY_CHANGES.columns if column.header == "facts"),
+        Column("by", key("by"), optional=True),
+    ),
+)  # fmt: skip
+"""Net changes of one study."""
+
+
+def told(rows: Sequence[Row], *, housekeeping: bool) -> list[Row]:
+    """Return the rows that a table shows: those that differ, housekeeping only where it is asked for."""
+    return [row for row in rows if row["kind"] is not None and (housekeeping or row["tier"] != Tier.HOUSEKEEPING)]
+
+
+def untold(rows: Sequence[Row], *, housekeeping: bool) -> Iterator[str]:
+    """Yield sentences on the rows that a table does not show: what changed and changed back, and how much housekeeping there is."""
+    back = [row for row in rows if row["kind"] is None and (housekeeping or row["tier"] != Tier.HOUSEKEEPING)]
+    if back:
+        several = len({row["nct_id"] for row in rows}) > 1
+        named = [
+            f"{row['nct_id'] + ' ' if several else ''}{one_line(row['path'])} ({counted(row['steps'], 'step', 'steps')})"
+            for row in back[:_SHOWN]
+        ]
+        more = f" and {len(back) - _SHOWN:,} more" if len(back) > _SHOWN else ""
+        yield f"changed and changed back: {', '.join(named)}{more}"
+    hidden = sum(row["tier"] == Tier.HOUSEKEEPING for row in rows)
+    if hidden and not housekeeping:
+        yield f"{counted(hidden, 'housekeeping difference', 'housekeeping differences')} left out (--all shows them)"
+
+
+def heading(found: Between) -> str:
+    """Return the line above a study's differences: its number, sponsor and title, and the versions that are compared."""
+    names = [one_line(name) for name in (found.sponsor, found.title) if name]
+    if found.old is None:
+        versions = f"not there on {found.start}"
+    elif found.old.number == found.new.number:
+        versions = f"version {found.new.number} on both days"
+    else:
+        versions = f"version {found.old.number} of {found.old.date} → version {found.new.number} of {found.new.date}"
+    return f"{found.nct_id}  {' · '.join(names)}  ({versions})"
+
+
+def summary(found: WatchBetween) -> Iterator[str]:
+    """Yield what a search for updates has to know of a watch: how many studies differ, were confirmed unchanged, are new, left, unknown."""
+    moved = {*found.joined, *found.left}
+    others = [study for study in found.studies if study.nct_id not in moved]
+    changed = sum(study.differs for study in others)
+    last = found.loads[-1] if found.loads else None
+    parts = [
+        f"{changed:,} changed",
+        *([f"{len(others) - changed:,} changed and changed back"] if len(others) > changed else []),
+        f"{found.unchanged:,} confirmed unchanged in load {last}" if last else f"{found.unchanged:,} unchanged as far as is known",
+        f"{len(found.joined):,} new",
+        f"{len(found.left):,} left",
+        *([f"{len(found.unknown):,} not known before"] if found.unknown else []),
+    ]
+    total = counted(len(found.studies) + found.unchanged + len(found.unknown), "study", "studies")
+    yield f"{found.name}, {found.start} to {found.end}: {total}: {', '.join(parts)}{not_observed(found.loads)}"
+    if found.unknown:
+        first = found.unknown[0]
+        yield (
+            f"{counted(len(found.unknown), 'study is', 'studies are')} not known as of {found.start}, {first[0]} from {first[1]} on: the "
+            f"registry's own history may know more: trialsync backfill {found.name}"
+        )

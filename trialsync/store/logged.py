@@ -1,0 +1,73 @@
+"""Rows of the change log to the noun of the house."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from trialsync.model import By, Kind, LoggedChange, Origin, Tier
+from trialsync.store import contents, rows
+from trialsync.study.diff import baseline
+
+if TYPE_CHECKING:
+    from trialsync.model import Json
+    from trialsync.store.connection import Connection
+
+
+class LogRows:
+    """Reads rows of ``change_log``. Baseline rows hold no values: the version that was looked up last is kept for those that follow."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+        self._baseline: tuple[tuple[str, int], dict[tuple[str, str | None, str | None], Json]] | None = None
+
+    def change(self, row: tuple[Any, ...], *, values: bool = True) -> LoggedChange:
+        """Return a row of ``change_log``; a baseline row with what its path holds in its version, unless ``values`` is false.
+
+        Raises StoreDamaged.
+        """
+        (
+            number, ref, nct_id, title, sponsor, version, registry_version, date, not_before, load, posted, seen, path, field, item,
+            attribute, kind, tier, before, after, is_baseline, by, origin, facts, url,
+        ) = row  # fmt: skip
+        with rows.sound(f"change {number}"):
+            return LoggedChange(
+                id=number,
+                ref=ref,
+                nct_id=nct_id,
+                title=title,
+                sponsor=sponsor,
+                version=version,
+                registry_version=registry_version,
+                date=date,
+                not_before=not_before,
+                load=load,
+                posted=posted,
+                seen=seen,
+                path=path,
+                field=field,
+                item=item,
+                attribute=attribute,
+                kind=Kind(kind),
+                tier=Tier(tier),
+                before=_value(before),
+                after=self._first_value(nct_id, version, (field, item, attribute)) if is_baseline and values else _value(after),
+                baseline=bool(is_baseline),
+                by=None if by is None else By(by),
+                origin=Origin(origin),
+                facts=orjson.loads(facts),
+                url=url,
+            )
+
+    def _first_value(self, nct_id: str, version: int, path: tuple[str, str | None, str | None]) -> Json:
+        """Return what a baseline row's path holds in its version."""
+        if self._baseline is None or self._baseline[0] != (nct_id, version):
+            study = contents.study(self._db, nct_id, version)
+            values = {(each.field, each.item, each.attribute): each.after for each in baseline(study, "all")}
+            self._baseline = ((nct_id, version), values)
+        return self._baseline[1].get(path)
+
+
+def _value(text: str | None) -> Json:
+    return None if text is None else orjson.loads(text)

@@ -1,0 +1,126 @@
+"""What changed between two dates, of one study and of a whole watch: what every face that compares dates needs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from trialsync.errors import BadDate
+from trialsync.model import Kind
+from trialsync.store.filters import ChangeFilter
+from trialsync.study import record
+from trialsync.study.fields import PRESENCE, WATCH_PREFIX
+from trialsync.study.net import Between, WatchBetween, net
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trialsync.model import Study, Version
+    from trialsync.store.reader import Reader
+
+
+def study_between(reader: Reader, nct_id: str, start: str, end: str) -> Between:
+    """Return what differs between what a study was at the end of two ISO days, the first not after the second.
+
+    A study that was withheld on one of them is compared as it last was before. Raises UsageError for a study that the store does not have;
+    BadDate for a day before its first version, with the command that would know, and for days the wrong way round; StoreDamaged.
+    """
+    check_days(start, end)
+    versions = reader.versions(nct_id)
+    rows = list(reader.changes(ChangeFilter(studies=(nct_id,), since=_next(start), until=end))) if start < end else []
+    held = [version for version in versions if version.date <= start]
+    is_new = any(row.field == PRESENCE and row.kind is Kind.ADDED for row in rows)
+    if versions[0].date > end or (not held and not is_new):
+        asked = end if versions[0].date > end else start
+        raise BadDate(
+            f"{nct_id} is not known as of {asked}: its first known version is of {versions[0].date}",
+            hint=f"the registry's own history may know it: trialsync backfill {nct_id}",
+        )
+    new = [version for version in versions if version.date <= end][-1]
+    old = held[-1] if held else None
+    headlines = reader.headlines(nct_id)
+    contents: tuple[Study | None, Study | None] = (None, None)
+    if old is not None and old.number != new.number:
+        contents = (_open(reader, versions, old), _open(reader, versions, new))
+    elif old is not None:
+        # The content is the same; rows of the whole study may lie between all the same.
+        contents = ({}, {})
+    rows.sort(key=lambda row: (row.version, row.id))
+    return Between(nct_id, headlines.title, headlines.sponsor, start, end, old, new, tuple(net(*contents, rows)))
+
+
+def watch_between(reader: Reader, watch: str, start: str, end: str) -> WatchBetween:
+    """Return what differs in a watch between the end of two ISO days: of each study that was in it on one of them or in between.
+
+    Raises UnknownWatch, BadDate, StoreDamaged.
+    """
+    check_days(start, end)
+    members = {*reader.members((watch,), on=start), *reader.members((watch,), on=end)}
+    touched: set[str] = set()
+    if start < end:
+        between = ChangeFilter(watches=(watch,), since=_next(start), until=end)
+        moves = replace(between, fields=(WATCH_PREFIX + watch,))
+        members |= {nct_id for nct_id, _ in reader.study_days(moves).days}
+        touched = members & {nct_id for nct_id, _ in reader.study_days(between).days}
+    told: list[Between] = []
+    joined: list[str] = []
+    left: list[str] = []
+    unknown: list[tuple[str, str]] = []
+    for nct_id in sorted(members):
+        first = reader.versions(nct_id)[0].date
+        found = None
+        if nct_id in touched:
+            try:
+                found = study_between(reader, nct_id, start, end)
+            except BadDate:
+                found = None
+        if found is None and first > start:
+            unknown.append((nct_id, first))
+        if found is None or not found.changes:
+            continue
+        told.append(found)
+        own = next((change for change in found.changes if change.field == WATCH_PREFIX + watch), None)
+        if own is not None and own.kind is not None:
+            (joined if own.kind is Kind.ADDED else left).append(nct_id)
+    return WatchBetween(
+        name=watch,
+        start=start,
+        end=end,
+        studies=tuple(told),
+        unchanged=len(members) - len(told) - len(unknown),
+        joined=tuple(joined),
+        left=tuple(left),
+        unknown=tuple(unknown),
+        loads=_loads(reader, watch, start, end),
+    )
+
+
+def check_days(start: str, end: str) -> None:
+    """Raise BadDate where the first of two ISO days is after the second."""
+    if start > end:
+        raise BadDate(f"{start} is after {end}", hint="the earlier day first")
+
+
+def _loads(reader: Reader, watch: str, start: str, end: str) -> tuple[str, ...]:
+    loads = sorted({poll.load for poll in reader.polls(watch=watch) if poll.load and poll.ended == "complete" and poll.load <= end})
+    before = [load for load in loads if load <= start]
+    return (*before[-1:], *(load for load in loads if load > start))
+
+
+def _open(reader: Reader, versions: list[Version], at: Version) -> Study:
+    """Return what a study said at a version, or, where that was withheld, at the last version before it that was not."""
+    for study in _back(reader, versions, at):
+        if not record.is_withheld(study):
+            return study
+    return reader.study(at.nct_id, version=at.number)
+
+
+def _back(reader: Reader, versions: list[Version], at: Version) -> Iterator[Study]:
+    for version in reversed(versions):
+        if version.number <= at.number:
+            yield reader.study(at.nct_id, version=version.number)
+
+
+def _next(day: str) -> str:
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
