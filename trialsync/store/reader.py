@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Self
 import orjson
 
 from trialsync.errors import BadDate, BadFilter, UnknownWatch, UsageError
-from trialsync.model import LoggedChange
 from trialsync.store import contents, headlines, rows, schema
 from trialsync.store.connection import Connection, check_version, connect
 from trialsync.store.coverage import Coverage
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from trialsync.model import Poll, Study, Version
+    from trialsync.model import LoggedChange, Poll, Study, Version
     from trialsync.store.headlines import Headlines
     from trialsync.store.study_filters import StudyFilter
 

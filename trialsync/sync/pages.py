@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from trialsync.errors import UsageError
 from trialsync.model import Origin, Presence
 from trialsync.publish.page import RECENT_DAYS, page
+from trialsync.publish.privacy import PERSON, change_without_contacts
 from trialsync.store.filters import ChangeFilter
 from trialsync.study.fields import PRESENCE, WATCH_PREFIX
 
@@ -73,17 +74,18 @@ def recent(reader: Reader, sight: Sight, *, baseline: bool) -> Sequence[LoggedCh
     """Return the changes that a page of the study may show: seen in the days before it was last confirmed, up to its version.
 
     What led to the first version that was seen is known from the registry's history alone: nobody saw it happen.
-    Baseline rows come without their values, which a page does not show.
+    Baseline rows come without their values, which a page does not show. Those about contact persons name nobody, and come once a day.
     """
     nct_id = sight.version.nct_id
     first_seen = next((each.number for each in reader.versions(nct_id) if each.origin is not Origin.HISTORY), 1)
     since = (date.fromisoformat(sight.last_seen[:10]) - timedelta(days=RECENT_DAYS)).isoformat()
     wanted = ChangeFilter(studies=(nct_id,), seen_since=since, baseline=baseline)
-    return [
-        row
+    rows = [
+        change_without_contacts(row)
         for row in reader.changes(wanted, values=False)
         if row.version <= sight.version.number and (row.version != first_seen or row.baseline or _is_of_the_whole(row))
     ]
+    return list({(row.path, row.kind, row.seen) if PERSON in row.path else row.id: row for row in rows}.values())
 
 
 def _is_of_the_whole(row: LoggedChange) -> bool:

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from trialsync.errors import TrialsyncError
-from trialsync.web import api, feeds, health, problems
+from trialsync.web import api, documents, feeds, health, problems
 from trialsync.web.desk import Desk
 from trialsync.web.problems import Problem
 from trialsync.web.security import Gate, allowed_hosts
@@ -48,6 +48,7 @@ def make_app(
         *health.routes(store, lambda: settings, now=now, metrics=metrics, ticking=ticking),
         *api.routes(desk),
         *feeds.routes(desk),
+        *documents.routes(desk),
     ]
 
     async def told(request: Request, error: Exception) -> Response:

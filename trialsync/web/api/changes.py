@@ -8,7 +8,7 @@ from trialsync.publish.privacy import change_without_contacts
 from trialsync.publish.sheets import CHANGES, change_json
 from trialsync.web.api.filters import LIMIT, MOST_ROWS, change_filter, check_known
 from trialsync.web.api.formats import Form, address, answer, filled
-from trialsync.web.problems import Problem, bad_parameter
+from trialsync.web.problems import Problem, senseless
 
 if TYPE_CHECKING:
     from trialsync.model import Json, LoggedChange
@@ -55,10 +55,10 @@ def change_row(desk: Desk, change: LoggedChange) -> dict[str, Json]:
 
 
 def limit_of(question: Question) -> int:
-    """Return how many rows are wanted. Raises Problem (400) for more than JSON has."""
+    """Return how many rows are wanted. Raises Problem (422) for more than JSON has."""
     limit = question.asked.one("limit") or LIMIT
     if question.form is Form.JSON and limit > MOST_ROWS:
-        raise bad_parameter(f"limit {limit} is more than an answer in JSON has, {MOST_ROWS:,}", hint="CSV and JSON lines have more")
+        raise senseless(f"limit {limit} is more than an answer in JSON has, {MOST_ROWS:,}", hint="CSV and JSON lines have more")
     return int(limit)
 
 

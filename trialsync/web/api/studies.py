@@ -16,7 +16,7 @@ from trialsync.web.answer import Answer
 from trialsync.web.api.changes import further, limit_of
 from trialsync.web.api.filters import study_filter
 from trialsync.web.api.formats import answer, filled
-from trialsync.web.problems import bad_parameter, not_found
+from trialsync.web.problems import not_found, senseless
 
 if TYPE_CHECKING:
     from trialsync.model import Json
@@ -47,7 +47,7 @@ def study(question: Question, reader: Reader) -> Answer:
     asked = question.asked
     as_of, number = asked.one("as_of"), asked.one("version")
     if as_of is not None and number is not None:
-        raise bad_parameter("as_of and version together name two versions", hint="give one of them")
+        raise senseless("as_of and version together name two versions", hint="give one of them")
     if number is not None and number > (count := len(reader.versions(question.study))):
         raise not_found(f"{question.study} has no version {number}", word="unknown-version", hint=f"it has 1 to {count}")
     try:
