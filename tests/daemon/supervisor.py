@@ -163,6 +163,17 @@ class Running:
         self._reading.join()
         return code
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of the program on the same settings."""
+        return subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "trialsync.cli.main", "--config", str(self.file), *arguments],
+            cwd=self.folder,
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def stop(self) -> int:
         """Ask it to end; return its exit code."""
         self.signal(signal.SIGTERM)

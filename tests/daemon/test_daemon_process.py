@@ -179,14 +179,17 @@ def test_a_reload_takes_all_of_a_good_file_and_none_of_a_bad_one(tmp_path: Path,
 
 
 def test_a_store_that_is_held_is_tried_again(tmp_path: Path, sandbox: tuple[Sandbox, SandboxServer]) -> None:
-    """While another process writes, that is said and polls wait; they go on when it is done, and it is no failure of the watch."""
+    """While another process writes, that is said and polls wait, which is no failure; between polls other commands have the store."""
     with Running(tmp_path, QUICK + watch(every="1h"), api_url=sandbox[1].api_url) as daemon:
         with Writer.open(daemon.store, now=datetime.now, command="trialsync import"):
             busy = daemon.wait("store.busy")
             assert "is being written by trialsync import" in busy["error"]
         daemon.wait("poll.ended", watch="ataxia", ended="complete")
+        beside = daemon.command("sync", "--quiet")
+        assert (beside.returncode, beside.stderr) == (0, "")
         assert daemon.stop() == 0
     assert not daemon.of("watch.failing")
+    assert len(polls(daemon.store)) == 2
 
 
 def test_a_watch_that_fails_backs_off_and_recovers(tmp_path: Path, sandbox: tuple[Sandbox, SandboxServer]) -> None:

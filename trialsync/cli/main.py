@@ -107,7 +107,7 @@ def trialsync(ctx: click.Context, config: Path | None) -> None:
     First steps:
       trialsync demo                               see it work, offline
       trialsync init 'https://clinicaltrials.gov/search?cond=Parkinson%20Disease'
-      trialsync sync                               one pass over what you follow
+      trialsync sync                               one pass over what you follow; trialsync run goes on by itself
       trialsync changes --since 7d                 what changed
 
     Exit codes: 0 done, 1 a bug, 2 usage, settings or store, 3 something was skipped and is named, 4 the registry is unavailable, 5 another
