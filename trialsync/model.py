@@ -189,6 +189,24 @@ class Poll:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """That the registry itself changed one field of many studies in one load (ISO day), recorded once beside the rows.
+
+    ``studies`` counts those that have such a row, ``followed`` those that the store followed then; ``seen`` is a UTC instant ending in
+    ``Z``; ``text`` says it in a sentence.
+    """
+
+    id: int
+    load: str
+    field: str
+    kind: Kind
+    studies: int
+    followed: int
+    seen: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
     """A part of a large watch, swept at one go: the studies first posted from ``first`` to ``last``.
 

@@ -21,13 +21,16 @@ from trialsync.publish.sheets import CHANGES, change_json
 from trialsync.store.filters import ChangeFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Collection, Generator, Iterator
 
     from trialsync.model import Json, LoggedChange
+    from trialsync.publish.line import Line
     from trialsync.store.reader import Reader
 
 TERMINAL_LIMIT = 100
 """How many rows are shown on a terminal where nobody says."""
+
+_NOTICES_SHOWN = 3
 
 format_option = click.option(
     "--format",
@@ -123,11 +126,12 @@ class _How:
 
 @dataclass(frozen=True, slots=True)
 class _Printed:
-    """What was printed: how many rows, the last row's id, and what is worth saying of it."""
+    """What was printed: how many rows, the last row's id, what is worth saying of it, and the loads (ISO days) that the rows are of."""
 
     rows: int
     last: int
     note: str | None
+    loads: frozenset[str] = frozenset()
 
 
 def _check_studies(reader: Reader, wanted: ChangeFilter) -> None:
@@ -152,13 +156,14 @@ def _print(reader: Reader, wanted: ChangeFilter, how: _How, *, heading: str | No
     hidden = reader.hidden(wanted, after=after).housekeeping
     note = f"{counted(hidden, 'housekeeping change', 'housekeeping changes')} left out (--all shows them)" if hidden else None
     footer = cut_footer(printed.rows, total, "changes" if how.lines else None)
-    say(*(each for each in (footer, note, printed.note) if each), *_confirmed(reader, wanted))
+    say(*(each for each in (footer, note, printed.note) if each), *_notices(reader, printed.loads), *_confirmed(reader, wanted))
     return printed.last if printed.rows < total else None
 
 
 def _put_rows(reader: Reader, wanted: ChangeFilter, how: _How, heading: str | None) -> _Printed:
     """Print every change by itself."""
     shown = last = 0
+    loads: set[str] = set()
     # Closed before the store is: whoever reads the pipe may have had enough in the middle.
     rows = cast("Generator[LoggedChange]", reader.changes(wanted, after=how.after, limit=how.most or None, newest_first=how.newest))
     with closing(rows) as found:
@@ -170,12 +175,13 @@ def _put_rows(reader: Reader, wanted: ChangeFilter, how: _How, heading: str | No
             nonlocal shown, last
             for row in itertools.chain([first], found):
                 shown, last = shown + 1, row.id
+                loads.add(row.load)
                 yield change_json(row)
 
         if heading:
             put_text(f"{heading}\n\n")
         cut = put(rows_shown(), CHANGES, how.style)
-    return _Printed(shown, last, "shortened to fit (--format jsonl has everything whole)" if cut else None)
+    return _Printed(shown, last, "shortened to fit (--format jsonl has everything whole)" if cut else None, frozenset(loads))
 
 
 def _put_lines(reader: Reader, wanted: ChangeFilter, how: _How, heading: str | None) -> _Printed:
@@ -183,9 +189,25 @@ def _put_lines(reader: Reader, wanted: ChangeFilter, how: _How, heading: str | N
     found = reader.study_days(wanted, after=how.after, limit=how.most or None, newest_first=how.newest)
     if heading and found.days:
         put_text(f"{heading}\n\n")
-    put_lines((line(reader.logged(ids)) for ids in found.days.values()), how.style)
+    loads: set[str] = set()
+
+    def lines_shown() -> Iterator[Line]:
+        for ids in found.days.values():
+            rows = reader.logged(ids)
+            loads.update(row.load for row in rows)
+            yield line(rows)
+
+    put_lines(lines_shown(), how.style)
     lines = f"{counted(len(found.days), 'line', 'lines')} of {counted(found.rows, 'change', 'changes')} (--rows shows each)"
-    return _Printed(found.rows, found.last, lines if sys.stdout.isatty() else None)
+    return _Printed(found.rows, found.last, lines if sys.stdout.isatty() else None, frozenset(loads))
+
+
+def _notices(reader: Reader, loads: Collection[str]) -> Iterator[str]:
+    """Yield what the registry itself changed in many studies at once in these loads, the largest first, and how much more there is."""
+    found = sorted(reader.notices(loads), key=lambda notice: -notice.studies)
+    yield from (notice.text for notice in found[:_NOTICES_SHOWN])
+    if len(found) > _NOTICES_SHOWN:
+        yield f"and {counted(len(found) - _NOTICES_SHOWN, 'more such change', 'more such changes')} (table notices of the store)"
 
 
 def _confirmed(reader: Reader, wanted: ChangeFilter) -> Iterator[str]:

@@ -50,6 +50,13 @@ def fields(app: App, *, form: str | None) -> None:
     """Print the vocabulary: every field's name, its path in the registry's JSON, the key of its items, its tier.
 
     First the core, in the order of the study page, then the rest in the registry's order, then what is said of a study as a whole.
+
+    An item whose key was edited is still the same item, and one change of its key attribute, where more than half of what it is recognised
+    by agrees: a site by its facility (Research Site says nothing), city, state and zip, and by contact persons that no other site has; an
+    outcome by its measure, description and time frame; an arm by its label, type, description and interventions; persons, collaborators and
+    references by most of their name or citation; a measure, class or category in results by its title and its numbers. Of all ways to pair
+    two lists the best is taken, the same in both directions and in any order. A group in results goes by its title, and its numbers with
+    it. Nothing is paired across lists. Mentions that only follow an arm or an intervention that was renamed are housekeeping.
     """
     del app
     put((field_json(each) for each in (*VOCABULARY, *ABOUT_THE_WHOLE)), FIELDS, chosen(form))

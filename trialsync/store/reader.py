@@ -19,6 +19,7 @@ from trialsync.store.connection import Connection, check_version, connect
 from trialsync.store.coverage import Coverage
 from trialsync.store.filters import ChangeFilter, conditions, is_in_country
 from trialsync.store.logged import LogRows
+from trialsync.store.notices import notices
 from trialsync.store.shown import Shown
 from trialsync.store.standing import Standing, standing
 from trialsync.store.study_days import StudyDays, study_days
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from trialsync.model import LoggedChange, Poll, Study, Version
+    from trialsync.model import LoggedChange, Notice, Poll, Study, Version
     from trialsync.store.headlines import Headlines
     from trialsync.store.study_filters import StudyFilter
 
@@ -305,6 +306,10 @@ class Reader:
     def standing(self) -> Standing:
         """Return how the store stands: its size, who writes now, and how each watch's polls ended."""
         return standing(self._db)
+
+    def notices(self, loads: Iterable[str] | None = None, *, since: str | None = None) -> list[Notice]:
+        """Return what the registry itself changed in many studies at once: in these loads, from ``since`` on (ISO days), or ever."""
+        return notices(self._db, loads, since)
 
     def unknown_fields(self) -> list[str]:
         """Return the names of fields that studies have and the vocabulary does not."""

@@ -17,6 +17,7 @@ from trialsync.store.connection import Connection, check_file, connect
 from trialsync.store.history_writer import HistoryWriter
 from trialsync.store.lock import Lock
 from trialsync.store.log_writer import LogWriter
+from trialsync.store.notices import NoticeWriter
 from trialsync.store.poll_writer import PollWriter, end_forgotten_polls
 from trialsync.store.watch_writer import WatchWriter
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from trialsync.model import Poll, Slice
 
 
-class Writer(HistoryWriter, LogWriter, PollWriter, WatchWriter):
+class Writer(HistoryWriter, LogWriter, PollWriter, WatchWriter, NoticeWriter):
     """A store held for writing, from ``Writer.open`` to the end of its ``with`` block.
 
     Whatever changes studies belongs in a ``page``: one transaction, kept whole or not at all.

@@ -54,7 +54,7 @@ class Tally:
     ``drifted`` are the paths that the vocabulary does not know. ``slices``, where there are any, are the parts of a large watch once the
     poll has ended. ``older`` counts those among the skipped that only say what the store knows to be over, as an import that is done again
     has many. ``modules`` counts the changes by the first word of their field; ``lags`` has for each update the seconds from the day on
-    which it was posted (00:00 UTC) until it was seen.
+    which it was posted (00:00 UTC) until it was seen. ``by_registry`` are the loads in which the registry itself changed something.
     """
 
     studies: int = 0
@@ -75,6 +75,7 @@ class Tally:
     slices: list[Slice] | None = None
     modules: Counter[str] = field(default_factory=Counter)
     lags: list[float] = field(default_factory=list)
+    by_registry: set[str] = field(default_factory=set)
 
     def recorded(self, changes: Sequence[Change]) -> None:
         """Count rows that were added to the log."""
@@ -229,6 +230,8 @@ class Receiver:
         self.writer.add_version(version, study, digest, changes, baseline=False, facts=facts_of(step))
         self.tally.updated += 1
         self.tally.recorded(changes)
+        if any(change.by is By.REGISTRY for change in changes):
+            self.tally.by_registry.add(arrival.load)
         if posted != record.posted(old) and is_day(posted):
             self.tally.lags.append((datetime.fromisoformat(self.seen) - datetime.fromisoformat(f"{posted}T00:00Z")).total_seconds())
         self.tally.losses.note(nct_id, changes, study)

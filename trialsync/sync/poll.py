@@ -326,6 +326,7 @@ def finish(
         *_membership("left the watch, and stay followed", tally.left),
         *tally.notes,
         *_of_fields(tally, writer, row.load),
+        *_of_the_registry(tally, writer, row),
     )
     return Outcome(row, tuple(tally.skipped), notes, previous_load, error, dict(tally.modules), tuple(tally.lags))
 
@@ -344,6 +345,18 @@ def _of_fields(tally: Tally, writer: Writer, load: str | None) -> Iterator[str]:
             f"the registry itself took fields away from most studies that had them, {max(lost.values()):,} in load {load}: "
             f"{_some(sorted(lost))}; the rows are recorded all the same"
         )
+
+
+def _of_the_registry(tally: Tally, writer: Writer, row: Poll) -> Iterator[str]:
+    """Yield, once for each load, field and kind, what the registry itself changed in many studies at once.
+
+    The load of this poll is looked at even where nothing changed in it: the poll before may have been killed before it got here.
+    """
+    loads = tally.by_registry | ({row.load} if row.load is not None and row.ended is not Ended.NOTHING_NEW else set())
+    for load in sorted(loads):
+        for notice in writer.notice(load, row.finished or row.started):
+            log.info("registry.rewrote", load=load, field=notice.field, kind=notice.kind.value, studies=notice.studies)
+            yield f"{notice.text}; each has its row"
 
 
 def _some(names: list[str]) -> str:
