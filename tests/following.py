@@ -13,7 +13,7 @@ import httpx
 
 from trialsync.model import Watch
 from trialsync.registry.client import Registry, in_process
-from trialsync.registry.sandbox import LoadLine, Sandbox
+from trialsync.registry.sandbox import LoadLine, PastLine, Sandbox
 from trialsync.store import schema
 from trialsync.store.filters import ChangeFilter
 from trialsync.store.reader import Reader
@@ -160,8 +160,8 @@ class Wire(httpx.BaseTransport):
 class World:
     """One test's registry, store and clock. ``page_size`` is no part of a poll; the store is made at once, empty."""
 
-    def __init__(self, folder: Path, loads: Iterable[LoadLine], name: str = "trialsync.db") -> None:
-        self.sandbox = Sandbox(loads)
+    def __init__(self, folder: Path, loads: Iterable[LoadLine], name: str = "trialsync.db", *, past: Iterable[PastLine] = ()) -> None:
+        self.sandbox = Sandbox(loads, past=past)
         self.wire = Wire(self.sandbox)
         self.clock = Clock()
         self.clock.at(self.sandbox.load)

@@ -16,6 +16,7 @@ import structlog
 from trialsync.errors import HistoryChanged, RecordError, RegistryError, RegistryUnavailable, Stopped, StudyNotFound
 from trialsync.model import Origin, Watch, is_day
 from trialsync.registry import history
+from trialsync.registry.answers import number_of
 from trialsync.sync.past import Backfilled, Gap, own_day, record_history
 from trialsync.sync.poll import Policy, poll
 
@@ -137,7 +138,7 @@ class _Work:
         """Backfill one study; what is wrong with it alone is in the answer. Raises RegistryError where the registry can't be reached."""
         try:
             if not self.writer.known([nct_id]):
-                return Backfilled(nct_id, error=f"the registry does not have {nct_id} under this number")
+                nct_id = self._canonical(nct_id)
             with structlog.contextvars.bound_contextvars(nct_id=nct_id):
                 found = self._history(nct_id)
         except RegistryUnavailable as error:
@@ -150,6 +151,13 @@ class _Work:
         self.in_vain = 0
         log.info("backfill.study", nct_id=nct_id, versions=found.versions, changes=found.changes, complete=found.complete)
         return found
+
+    def _canonical(self, nct_id: str) -> str:
+        """Return the number of the study that a number became an alias of. Raises StudyNotFound where the registry has no such study."""
+        number = number_of(self._ask(partial(self.registry.study, nct_id)).study)
+        if number is None or not self.writer.known([number]):
+            raise StudyNotFound(f"the registry gives no record for {nct_id} that can be used", hint="trialsync sync says why")
+        return number
 
     def _history(self, nct_id: str) -> Backfilled:
         known = self.writer.history(nct_id)

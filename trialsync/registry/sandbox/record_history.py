@@ -113,13 +113,18 @@ class RecordHistory:
     def _versions(self, nct_id: str, contents: _Contents) -> list[_Submission]:
         found: list[_Submission] = []
         posted: set[str | None] = set()
+        is_withheld = False
         for load, study in contents(nct_id):
             if record.is_withheld(study):
-                return []  # nobody knows what the service says of such a study's past
+                is_withheld = True
+                continue
+            is_withheld = False
             if record.posted(study) not in posted:
                 posted.add(record.posted(study))
                 submitted = record.at(study, "protocolSection", "statusModule", "lastUpdateSubmitDate")
                 found.append(_Submission(study, submitted or record.posted(study) or load, returned=False))
+        if is_withheld:
+            return []  # nobody knows what the service says of such a study's past
         if found:
             found[:0] = reversed(list(self._older(found[0].study)))
         return found
