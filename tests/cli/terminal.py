@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from trialsync.registry.sandbox import LoadLine
+    from trialsync.registry.sandbox import LoadLine, PastLine
 
 SCRIPT = Path(sys.executable).with_name("trialsync")
 """The command as it is installed."""
@@ -93,9 +93,9 @@ class Terminal:
         """Set a variable of the environment."""
         self._monkeypatch.setenv(name, str(value))
 
-    def serve(self, loads: Iterable[LoadLine]) -> Sandbox:
-        """Serve loads on a port, and point the environment to it; return the sandbox behind it."""
-        sandbox = Sandbox(loads)
+    def serve(self, loads: Iterable[LoadLine], past: Iterable[PastLine] = ()) -> Sandbox:
+        """Serve loads on a port, with what was before them, and point the environment to it; return the sandbox behind it."""
+        sandbox = Sandbox(loads, past=past)
         server = serve(sandbox).start()
         self._servers.append(server)
         self.setenv("TRIALSYNC_API_URL", server.api_url)

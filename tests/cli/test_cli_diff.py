@@ -12,7 +12,7 @@ import pytest
 from following import ATAXIA, DAYS, World, edited, invent, number_of, publish, status, withheld
 from terminal import Terminal, sentence
 
-from trialsync.registry.sandbox import packaged_loads
+from trialsync.registry.sandbox import packaged_loads, packaged_past
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,7 +153,7 @@ def test_before_our_first_version_the_backfill_is_named(cli: Terminal) -> None:
 def test_a_backfill_answers_what_was_not_known(cli: Terminal, tmp_path: Path) -> None:
     """The backfill that is named brings the versions before, which renumbers ours; then the same question is answered."""
     cli.setenv("TRIALSYNC_DATABASE", tmp_path / "trialsync.db")
-    cli.serve(packaged_loads())
+    cli.serve(packaged_loads(), packaged_past())
     cli.ok("init")
     cli.ok("sync", "NCT07263919")
     asked = ("diff", "NCT07263919", "--from", "2025-12-10")
