@@ -305,14 +305,14 @@ class StudyWriter(Pages):
         self._db.execute("UPDATE studies SET bytes_digest = ? WHERE nct_id = ?", (digest, nct_id))
 
     def _field(self, change: Change) -> tuple[int, str]:
-        found = self._fields.get(change.field)
-        if found is None:
-            is_known = change.field.startswith(WATCH_PREFIX)
-            number = self._db.execute(
-                "INSERT INTO fields (name, tier, core, known) VALUES (?, ?, 0, ?)", (change.field, change.tier.value, int(is_known))
-            )
-            found = self._fields[change.field] = (number, change.tier.value)
-        return found
+        return self._fields.get(change.field) or self._new_field(change.field, change.tier.value)
+
+    def _new_field(self, name: str, tier: str) -> tuple[int, str]:
+        """Write a field that the vocabulary does not have; return its id and tier."""
+        is_known = name.startswith(WATCH_PREFIX)
+        number = self._db.execute("INSERT INTO fields (name, tier, core, known) VALUES (?, ?, 0, ?)", (name, tier, int(is_known)))
+        self._fields[name] = (number, tier)
+        return number, tier
 
     def _check_page(self) -> None:
         if not self._in_page:

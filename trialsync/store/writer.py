@@ -14,6 +14,7 @@ from trialsync.errors import StoreUnwritable
 from trialsync.model import instant
 from trialsync.store import schema
 from trialsync.store.connection import Connection, check_file, connect
+from trialsync.store.first_writer import FirstWriter
 from trialsync.store.history_writer import HistoryWriter
 from trialsync.store.lock import Lock
 from trialsync.store.log_writer import LogWriter
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from trialsync.model import Poll, Slice
 
 
-class Writer(HistoryWriter, LogWriter, PollWriter, WatchWriter, NoticeWriter):
+class Writer(FirstWriter, HistoryWriter, LogWriter, PollWriter, WatchWriter, NoticeWriter):
     """A store held for writing, from ``Writer.open`` to the end of its ``with`` block.
 
     Whatever changes studies belongs in a ``page``: one transaction, kept whole or not at all.

@@ -12,32 +12,39 @@ import structlog
 from trialsync.errors import RecordError
 from trialsync.model import By, Change, Kind, Origin, Presence, Tier, Version, is_day
 from trialsync.study import record
-from trialsync.study.diff import baseline, diff
+from trialsync.study.diff import diff
 from trialsync.study.facts import Step, facts_of, facts_of_whole
 from trialsync.study.fields import PRESENCE, WATCH_PREFIX
 from trialsync.study.fingerprint import bytes_digest, fingerprint
 from trialsync.study.leaves import drift
 from trialsync.sync.losses import Losses
+from trialsync.sync.ready import ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trialsync.model import Slice, Study
+    from trialsync.store.first import First
     from trialsync.store.rows import Known
     from trialsync.store.writer import Writer
     from trialsync.study.diff import BaselineFields
+    from trialsync.sync.ready import Ready
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A study as it arrived: its record, the record's own bytes, the load that it stands for, and a name of the place it came from."""
+    """A study as it arrived: its record, the record's own bytes, the load that it stands for, and a name of the place it came from.
+
+    ``ready`` is what the store will want of it where it does not have the study, if somebody made that already.
+    """
 
     study: Study
     raw: bytes
     load: str
     source: str = ""
+    ready: Ready | None = None
 
 
 class _OlderRecord(RecordError):
@@ -130,20 +137,32 @@ class Receiver:
 
     def _transaction(self, good: dict[str, Arrival]) -> None:
         known = self.writer.known(good)
+        taken: dict[str, Version | None] = {}
+        firsts: list[tuple[Version, bytes | None, First]] = []
+        withheld: list[str] = []
         with self.writer.page():
             for nct_id, arrival in good.items():
                 before = known.get(nct_id)
                 try:
-                    version = self._study(nct_id, arrival, before)
+                    _check_load(nct_id, arrival)
+                    if before is None:
+                        made = arrival.ready or ready(arrival.study, self.baseline)
+                        taken[nct_id] = version = self._first(arrival, made)
+                        firsts.append((version, bytes_digest(arrival.raw), made.first))
+                        withheld += [nct_id] if made.is_withheld else []
+                    else:
+                        taken[nct_id] = self._known(nct_id, arrival, before)
                 except RecordError as error:
                     self._skip(arrival, error, nct_id)
-                    continue
-                if nct_id not in self.tally.counted:
-                    self.tally.studies += 1
-                self.tally.seen.add(nct_id)
-                self.tally.counted.add(nct_id)
-                if self.joining is not None and nct_id not in self.joining.members:
-                    self._join(nct_id, arrival, before, version, self.joining)
+            self.writer.add_firsts(firsts)
+            for nct_id in withheld:
+                self.writer.set_presence(nct_id, Presence.WITHHELD)
+            self.tally.studies += len(taken.keys() - self.tally.counted)
+            self.tally.seen.update(taken)
+            self.tally.counted.update(taken)
+            if self.joining is not None:
+                for nct_id in (each for each in taken if each not in self.joining.members):
+                    self._join(nct_id, good[nct_id], known.get(nct_id), taken[nct_id], self.joining)
 
     def _skip(self, arrival: Arrival, error: RecordError, nct_id: str | None = None) -> None:
         named = str(error) if nct_id is None or nct_id in error.message else f"{nct_id}: {error}"
@@ -152,24 +171,20 @@ class Receiver:
         self.tally.older += isinstance(error, _OlderRecord)
         log.warning("study.skipped", source=arrival.source, why=error.message)
 
-    def _study(self, nct_id: str, arrival: Arrival, before: Known | None) -> Version | None:
-        """Record a study where it differs from what the store holds; return its new version, if it has one."""
-        if before is not None and before.missing_since is not None and _is_there(before) and arrival.load >= before.missing_since:
+    def _known(self, nct_id: str, arrival: Arrival, before: Known) -> Version | None:
+        """Record a study where it differs from what the store holds of it; return its new version, if it has one."""
+        if before.missing_since is not None and _is_there(before) and arrival.load >= before.missing_since:
             self.writer.set_missing_since(nct_id, None)
-        if not is_day(arrival.load):
-            raise RecordError(f"{nct_id}: neither the registry nor the record says of which load it is")
         digest = bytes_digest(arrival.raw)
-        if before is not None and digest is not None and digest == before.bytes_digest:
+        if digest is not None and digest == before.bytes_digest:
             self._still_there(nct_id, arrival, before)
             return None
         print_now = fingerprint(arrival.study)
-        if before is not None and print_now == before.version.fingerprint:
+        if print_now == before.version.fingerprint:
             if digest is not None and arrival.load >= before.version.load:
                 self.writer.set_bytes_digest(nct_id, digest)
             self._still_there(nct_id, arrival, before)
             return None
-        if before is None:
-            return self._first(nct_id, arrival, digest, print_now)
         return self._next(nct_id, arrival, digest, print_now, before)
 
     def _still_there(self, nct_id: str, arrival: Arrival, before: Known) -> None:
@@ -178,11 +193,13 @@ class Receiver:
         if not _is_there(before) and _is_later(arrival, before):
             self._presence(nct_id, arrival, before, Presence.LISTED)
 
-    def _first(self, nct_id: str, arrival: Arrival, digest: bytes | None, print_now: str) -> Version:
-        study = arrival.study
-        posted = record.posted(study)
-        version = Version(
-            nct_id=nct_id,
+    def _first(self, arrival: Arrival, made: Ready) -> Version:
+        """Return the first version of a study, to be recorded with the page."""
+        self.tally.drifted.update(made.drifted)
+        self.tally.new += 1
+        posted = made.first.posted
+        return Version(
+            nct_id=made.first.nct_id,
             number=1,
             registry_version=None,
             date=posted if is_day(posted) else arrival.load,
@@ -191,15 +208,8 @@ class Receiver:
             posted=posted,
             seen=self.seen,
             origin=self.origin,
-            fingerprint=print_now,
+            fingerprint=made.first.fingerprint,
         )
-        rows = baseline(study, self.baseline)
-        self.writer.add_version(version, study, digest, rows, baseline=True)
-        if record.is_withheld(study):
-            self.writer.set_presence(nct_id, Presence.WITHHELD)
-        self.tally.drifted.update(drift(study))
-        self.tally.new += 1
-        return version
 
     def _next(self, nct_id: str, arrival: Arrival, digest: bytes | None, print_now: str, before: Known) -> Version:
         shown = self.writer.last_shown(nct_id, "9999-12-31") or before.version.load
@@ -298,6 +308,12 @@ class Receiver:
                 facts=facts_of_whole(row),
             )
         self.tally.recorded(rows)
+
+
+def _check_load(nct_id: str, arrival: Arrival) -> None:
+    """Raise RecordError where nobody knows for which load a record stands."""
+    if not is_day(arrival.load):
+        raise RecordError(f"{nct_id}: neither the registry nor the record says of which load it is")
 
 
 def presence_change(before: Presence | None, after: Presence) -> Change:

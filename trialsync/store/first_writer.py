@@ -1,0 +1,70 @@
+"""What is recorded when studies are seen for the first time: many at once, since a whole registry comes this way."""
+
+# ruff: noqa: S608 - statements are put together from constants; every value is bound
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trialsync.store.seal import VERSION_COLUMNS, seal_version
+from trialsync.store.study_writer import StudyWriter
+from trialsync.study.diff import RULE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trialsync.model import Version
+    from trialsync.store.first import First
+
+
+class FirstWriter(StudyWriter):
+    """The writer's part for studies that the store does not have."""
+
+    def add_firsts(self, firsts: Iterable[tuple[Version, bytes | None, First]]) -> None:
+        """Record first versions, inside a page, each with the digest of the bytes that brought it; baseline rows keep no values.
+
+        Raises StoreDamaged where the store has one of the studies already.
+        """
+        self._check_page()
+        last_number = self._db.value("SELECT max(id) FROM versions") or 0
+        studies, versions, contents, changes, countries = [], [], [], [], []
+        names: tuple[str, ...] = ()
+        for number, (version, digest, first) in enumerate(firsts, start=last_number + 1):
+            studies.append((*first.headlines.values(), version.number, digest, version.nct_id))
+            rows = [self._first_row(*row) for row in first.rows]
+            columns = (
+                version.nct_id,
+                version.number,
+                version.registry_version,
+                version.date,
+                1,
+                version.not_before,
+                version.load,
+                version.posted,
+                version.seen,
+                version.origin.value,
+                version.fingerprint,
+                rows[0][0] if rows else None,
+                rows[-1][0] if rows else None,
+            )
+            versions.append((number, *columns, RULE, seal_version(columns, RULE, *rows)))
+            contents.append((number, first.content))
+            changes += [(row[0], number, self._fields[row[1]][0], row[2], row[7]) for row in rows]
+            countries += [(country, version.nct_id) for country in first.countries]
+            names = (*first.headlines, "version", "bytes_digest", "nct_id")
+        if not studies:
+            return
+        self._db.many(f"INSERT INTO studies ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})", studies)
+        self._db.many(
+            f"INSERT INTO versions (id, {VERSION_COLUMNS}, rule, seal) VALUES ({', '.join('?' * len(versions[0]))})",
+            versions,
+        )
+        self._db.many("INSERT INTO contents (version_id, content) VALUES (?, ?)", contents)
+        self._db.many("INSERT INTO changes (id, version_id, field_id, item, baseline, tier) VALUES (?, ?, ?, ?, 1, ?)", changes)
+        self._db.many("INSERT INTO study_countries (country, nct_id) VALUES (?, ?)", countries)
+
+    def _first_row(self, field: str, item: str | None, tier: str) -> tuple[Any, ...]:
+        """Return a row of the log without what the field or the version says already; as it is sealed."""
+        _, own = self._fields.get(field) or self._new_field(field, tier)
+        self._last_id += 1
+        return (self._last_id, field, item, None, 1, None, None, None if tier == own else tier, None, None, None)
