@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import BadDate
-from trialsync.model import Kind
+from trialsync.model import By, Kind, Origin
 from trialsync.store.filters import ChangeFilter
 from trialsync.study import record
 from trialsync.study.fields import PRESENCE, WATCH_PREFIX
 from trialsync.study.net import Between, WatchBetween, net
+from trialsync.study.seam import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from trialsync.model import Study, Version
+    from trialsync.model import LoggedChange, Study, Version
     from trialsync.store.reader import Reader
+
+_COMPUTED: Final = ("derived.", "annotation.")
+_REFERENCES: Final = "references.references"
 
 
 def study_between(reader: Reader, nct_id: str, start: str, end: str) -> Between:
     """Return what differs between what a study was at the end of two ISO days, the first not after the second.
 
-    A study that was withheld on one of them is compared as it last was before. Raises UsageError for a study that the store does not have;
+    A study that was withheld on one of them is compared as it last was before. What the registry computes is left out where just one of the
+    two is a version of its history, which does not hold that. Raises UsageError for a study that the store does not have;
     BadDate for a day before its first version, with the command that would know, and for days the wrong way round; StoreDamaged.
     """
     check_days(start, end)
@@ -42,7 +45,11 @@ def study_between(reader: Reader, nct_id: str, start: str, end: str) -> Between:
     headlines = reader.headlines(nct_id)
     contents: tuple[Study | None, Study | None] = (None, None)
     if old is not None and old.number != new.number:
-        contents = (_open(reader, versions, old), _open(reader, versions, new))
+        (was, first), (now, last) = _open(reader, versions, old), _open(reader, versions, new)
+        contents = (was, now)
+        if (first is Origin.HISTORY) is not (last is Origin.HISTORY):
+            contents = (masked(was), masked(now))
+            rows = [row for row in rows if not _is_computed(row)]
     elif old is not None:
         # The content is the same; rows of the whole study may lie between all the same.
         contents = ({}, {})
@@ -108,18 +115,17 @@ def _loads(reader: Reader, watch: str, start: str, end: str) -> tuple[str, ...]:
     return (*before[-1:], *(load for load in loads if load > start))
 
 
-def _open(reader: Reader, versions: list[Version], at: Version) -> Study:
-    """Return what a study said at a version, or, where that was withheld, at the last version before it that was not."""
-    for study in _back(reader, versions, at):
-        if not record.is_withheld(study):
-            return study
-    return reader.study(at.nct_id, version=at.number)
-
-
-def _back(reader: Reader, versions: list[Version], at: Version) -> Iterator[Study]:
+def _open(reader: Reader, versions: list[Version], at: Version) -> tuple[Study, Origin]:
+    """Return what a study said at a version, or, where that was withheld, at the last before it that was not; and that one's origin."""
     for version in reversed(versions):
-        if version.number <= at.number:
-            yield reader.study(at.nct_id, version=version.number)
+        if version.number <= at.number and not record.is_withheld(study := reader.study(at.nct_id, version=version.number)):
+            return study, version.origin
+    return reader.study(at.nct_id, version=at.number), at.origin
+
+
+def _is_computed(row: LoggedChange) -> bool:
+    """Return whether a row is of what the registry computes, which its history does not hold."""
+    return row.field.startswith(_COMPUTED) or row.attribute == "geoPoint" or (row.field == _REFERENCES and row.by is By.REGISTRY)
 
 
 def _next(day: str) -> str:
