@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from datetime import date
 from itertools import pairwise
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 from following import edited, invent, site
+from hypothesis import given
+from hypothesis import strategies as st
+from study_laws import places
 from study_records import SHARED, lines, real_lines, study_of, versions
 from telling import dated, ids, study, the, told
 
@@ -20,6 +24,8 @@ from trialsync.study.facts import BY_ID, FACTS, Step, facts_of, facts_of_whole, 
 from trialsync.sync.arrivals import membership_change, presence_change
 
 if TYPE_CHECKING:
+    from random import Random
+
     from trialsync.model import Study
 
 GAIT = {"measure": "Gait speed", "timeFrame": "1 year"}
@@ -417,3 +423,21 @@ def test_facts_of_steps_that_never_were() -> None:
     for old, new in pairwise(records):
         _check(old, new)
         assert record.nct_id(new) is not None
+
+
+ODD: tuple[Any, ...] = (None, True, 7, -1.5, "", "text", [], ["text"], [["text"]], {}, {"date": "2026"}, [{"measure": 1}], [None, 3])
+
+
+@given(st.randoms(use_true_random=False))
+def test_facts_survive_any_shape_of_a_record(chance: Random) -> None:
+    """Whatever stands in place of any value, on either side, facts are told without fail."""
+    texts = chance.choice([each for each in versions() if len(each[0]) < 40_000][:60])
+    sides = [study_of(chance.choice(texts)) for _ in range(2)]
+    for side in sides:
+        for _ in range(chance.randrange(4)):
+            *way, last = chance.choice([path for path in places(side) if path])
+            node: Any = side
+            for step in way:
+                node = node[step]
+            node[last] = copy.deepcopy(chance.choice(ODD))
+    _check(*sides)

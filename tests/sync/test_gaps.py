@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from trialsync.cli.app import now
 from trialsync.model import Ended, Watch
 from trialsync.registry.sandbox import Sandbox, packaged_loads, read_loads
+from trialsync.store.rebuild import would_change
 from trialsync.store.verify import verify
 from trialsync.study.fingerprint import canonical, without_noise
 
@@ -85,6 +86,7 @@ def check_gaps(folder: Path, lines: list[LoadLine], steps: tuple[int, ...]) -> i
     days = every(folder, lines, 1)
     log = days.log()
     assert verify(days.store) == []
+    assert would_change(days.store, "core").differs == 0
     for step in steps:
         gaps = every(folder, lines, step)
         assert verify(gaps.store) == []

@@ -44,7 +44,7 @@ def document_facts(found: Found) -> None:
 def publication_facts(found: Found) -> None:
     """Note which publications of results came."""
     for place, change in found.rows("references.references"):
-        came = [each for each in members(change, after=True) if each.get("type") in _OF_RESULTS]
+        came = [each for each in members(change, after=True) if text(each.get("type")) in _OF_RESULTS]
         if came:
             found.put(place, "publication-linked", publications=[{"type": each["type"], "pmid": text(each.get("pmid"))} for each in came])
 

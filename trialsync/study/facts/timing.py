@@ -33,13 +33,14 @@ def status_facts(found: Found) -> None:
     for place, change in found.rows("status.overallStatus"):
         if change.kind is not Kind.CHANGED:
             continue
-        if change.after in STOPPED:
+        before, after = text(change.before), text(change.after)
+        if after in STOPPED:
             why = record.at(found.step.new, "protocolSection", "statusModule", "whyStopped")
-            found.put(place, "stopped", status=change.after, reason_given=isinstance(why, str) and bool(why.strip()))
-        if change.before in _ENDED and change.after in OPEN:
-            found.put(place, "restarted", **{"from": change.before})
-        if change.after == "UNKNOWN":
-            found.put(place, "went-unknown", last_known=record.last_known_status(found.step.new) or text(change.before))
+            found.put(place, "stopped", status=after, reason_given=isinstance(why, str) and bool(why.strip()))
+        if before in _ENDED and after in OPEN:
+            found.put(place, "restarted", **{"from": before})
+        if after == "UNKNOWN":
+            found.put(place, "went-unknown", last_known=record.last_known_status(found.step.new) or before)
 
 
 def slip_facts(found: Found) -> None:
