@@ -6,7 +6,7 @@ becomes known of that date later, the entry stays and is updated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -17,20 +17,20 @@ from trialsync.model import Tier
 from trialsync.publish.line import line
 from trialsync.publish.long_text import html_difference, is_long
 from trialsync.publish.text import one_line, shortened
-from trialsync.publish.value import before_after
+from trialsync.publish.value import before_after, path_in
 from trialsync.study import fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trialsync.model import LoggedChange
+    from trialsync.model import Json, LoggedChange
 
 MEDIA_TYPE: Final = "application/atom+xml"
 
 MOST_CHANGES: Final = 40
 """How many changes one entry shows; the rest are counted."""
 
-_LONGEST_DIFFERENCE: Final = 20_000
+_LONGEST_TEXT: Final = 10_000
 _VALUE: Final = 1_000
 _IN_TITLE: Final = 80
 _NAMESPACE: Final = "http://www.w3.org/2005/Atom"
@@ -82,6 +82,17 @@ def atom(feed: Feed) -> str:
     )
 
 
+def bounded(row: LoggedChange) -> LoggedChange:
+    """Return a row whose texts are short enough to be looked at many times; two long ones begin where they part."""
+    before, after = row.before, row.after
+    if isinstance(before, str) and isinstance(after, str) and max(len(before), len(after)) > _LONGEST_TEXT:
+        start = max(_equal_until(before, after) - _IN_TITLE, 0)
+        before, after = before[start:], after[start:]
+        if start:
+            before, after = f"… {before}", f"… {after}"
+    return replace(row, title=_cut(row.title), sponsor=_cut(row.sponsor), before=_cut(before), after=_cut(after))
+
+
 def entry_title(occasion: Occasion) -> str:
     """Return an occasion on one line: the study, what says most of what happened, and how much more there is."""
     told = line(occasion.rows)
@@ -101,9 +112,10 @@ def entry_html(occasion: Occasion) -> str:
     shown = sorted(occasion.rows, key=_weight)[:MOST_CHANGES]
     more = len(occasion.rows) - len(shown) + occasion.more
     first = occasion.rows[0]
-    sponsor = f" · {escape(one_line(first.sponsor))}" if first.sponsor else ""
+    title = shortened(one_line(first.title or occasion.nct_id), _VALUE)
+    sponsor = f" · {escape(shortened(one_line(first.sponsor), _VALUE))}" if first.sponsor else ""
     return (
-        f"<p><strong>{escape(one_line(first.title or occasion.nct_id))}</strong>{sponsor}</p><ul>"
+        f"<p><strong>{escape(title)}</strong>{sponsor}</p><ul>"
         + "".join(f"<li>{_change(row)}</li>" for row in shown)
         + f"</ul>{f'<p>and {more:,} more</p>' if more else ''}"
     )
@@ -127,11 +139,10 @@ def _entry(occasion: Occasion, base_url: str | None) -> str:
 
 def _change(row: LoggedChange) -> str:
     facts = "".join(f" <em>{escape(one_line(str(fact['id'])))}</em>" for fact in row.facts)
-    path = f"<code>{escape(one_line(row.path))}</code>"
+    path = f"<code>{escape(path_in(row.path, _VALUE))}</code>"
     if row.field.startswith(fields.WATCH_PREFIX):
         return f"{path}: {'joined' if row.kind == 'added' else 'left'} the watch{facts}"
-    short = isinstance(row.before, str) and isinstance(row.after, str) and len(row.before) + len(row.after) <= _LONGEST_DIFFERENCE
-    if short and is_long(row.before, row.after):
+    if is_long(row.before, row.after):
         return f"{path} {row.kind.value}:{facts}<br>{html_difference(row.before, row.after).replace(chr(10), '<br>')}"
     return f"{path} {row.kind.value}: {escape(before_after(row.kind, row.before, row.after, _VALUE))}{facts}"
 
@@ -143,6 +154,19 @@ def _weight(row: LoggedChange) -> tuple[bool, int, int, int]:
 
 def _updated(occasion: Occasion) -> str:
     return max(row.seen for row in occasion.rows)
+
+
+def _equal_until(before: str, after: str) -> int:
+    """Return at which character two texts part, by halves, since they may be megabytes."""
+    low, high = 0, min(len(before), len(after))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if before[low:middle] == after[low:middle] else (low, middle - 1)
+    return low
+
+
+def _cut(value: Json) -> Json:
+    return f"{value[:_LONGEST_TEXT]}…" if isinstance(value, str) and len(value) > _LONGEST_TEXT else value
 
 
 def _id(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from trialsync.model import Presence
 from trialsync.publish.confirmed import counted
-from trialsync.publish.text import inline_markdown, line_markdown, one_line
+from trialsync.publish.text import inline_markdown, line_markdown, one_line, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MOST_IN_SITEMAP: Final = 50_000
 """How many addresses one sitemap may hold (sitemaps.org)."""
 
+_LONGEST: Final = 300
 _SITEMAPS: Final = "http://www.sitemaps.org/schemas/sitemap/0.9"
 _STYLE: Final = (
     ":root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem}"
@@ -139,20 +140,23 @@ def _sections(studies: Sequence[Listed]) -> Iterator[tuple[str, list[Listed]]]:
 def _state(study: Listed) -> str:
     """Return a study's status, or what the registry says of it as a whole where it does not list it any more."""
     if study.presence is Presence.LISTED:
-        return one_line(study.status or "")
+        return shortened(one_line(study.status or ""), _LONGEST)
     return f"{study.presence.value}{f' into {study.merged_into}' if study.merged_into else ''}"
 
 
 def _line(study: Listed) -> str:
     said = [part for part in (_state(study), f"updated {one_line(study.posted)}" if study.posted else "") if part]
-    title = inline_markdown(study.title or "").replace("[", "\\[").replace("]", "\\]")
+    title = inline_markdown(shortened(one_line(study.title or ""), _LONGEST)).replace("[", "\\[").replace("]", "\\]")
     return f"- [{study.nct_id}]({page_path(study.nct_id)}) {title}" + (f" — {inline_markdown(', '.join(said))}" if said else "")
 
 
 def _table(title: str, studies: Iterable[Listed]) -> str:
     rows = [
         f'<tr><td><a href="{escape(page_path(study.nct_id))}">{escape(study.nct_id)}</a></td>'
-        + "".join(f"<td>{escape(one_line(text or ''))}</td>" for text in (study.title, _state(study), study.sponsor, study.posted))
+        + "".join(
+            f"<td>{escape(shortened(one_line(text or ''), _LONGEST))}</td>"
+            for text in (study.title, _state(study), study.sponsor, study.posted)
+        )
         + "</tr>\n"
         for study in studies
     ]

@@ -30,6 +30,7 @@ _RULE: Final = re.compile(r"(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})
 _UNDERLINE: Final = re.compile(r"(?:=+|-+)[ \t]*$")
 _TAG: Final = re.compile(r"(\\*)<(?=[A-Za-z/!?])")
 _BLANK_START: Final = re.compile(r"\A(?:[ \t]*\n)+")
+_MOST_TO_A_CELL: Final = 16
 _EMPTY_COMMENT: Final = "<!-- -->"
 
 
@@ -99,7 +100,7 @@ def width_of(text: str) -> int:
 
 def shortened(text: str, width: int) -> str:
     """Return the text in at most ``width`` cells, its end replaced by ``…`` where it was longer."""
-    if len(text) * 2 <= width or width_of(text) <= width:
+    if len(text) * 2 <= width or (len(text) <= width * _MOST_TO_A_CELL and width_of(text) <= width):
         return text
     kept = text[: max(width - 1, 0)]
     while kept and width_of(kept) > width - 1:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from trialsync.model import Origin
-from trialsync.publish.feed import MOST_CHANGES, Feed, Occasion
+from trialsync.publish.feed import MOST_CHANGES, Feed, Occasion, bounded
 from trialsync.publish.privacy import change_without_contacts
 
 if TYPE_CHECKING:
@@ -61,4 +61,4 @@ def _newest(reader: Reader, wanted: ChangeFilter) -> dict[tuple[str, str], list[
 
 def _occasion(reader: Reader, day: tuple[str, str], ids: Sequence[int], most: int, *, contacts: bool) -> Occasion:
     rows = reader.logged(ids[:most])
-    return Occasion(*day, [row if contacts else change_without_contacts(row) for row in rows], more=len(ids) - len(rows))
+    return Occasion(*day, [bounded(row if contacts else change_without_contacts(row)) for row in rows], more=len(ids) - len(rows))
