@@ -117,13 +117,9 @@ class Connection:
             self.raw.executemany(sql, parameters)
 
     def stop_after(self, seconds: float) -> None:
-        """Let nothing be asked, and no statement run on, once so many seconds from now are over: both raise AnswerTooLong.
-
-        Nor does a statement wait longer than that for a lock.
-        """
+        """Let nothing be asked, and no statement run on, once so many seconds from now are over: both raise AnswerTooLong."""
         self._end = end = time.monotonic() + seconds
         self.raw.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
-        self.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     def _check_time(self) -> None:
         # SQLite looks at the clock after so many steps of one statement: many short ones it would let pass.

@@ -83,11 +83,12 @@ class Reader:
         With ``limit_seconds`` every answer has to come within so many seconds from now, or raises AnswerTooLong. Raises StoreMissing,
         StoreForeign, StoreTooNew, StoreDamaged; StoreBusy or StoreUnwritable where an older one can't be brought up.
         """
-        schema.bring_up(path)
-        connection = connect(path, writable=False)
+        connection = _opened(path, limit_seconds)
         try:
-            if limit_seconds is not None:
-                connection.stop_after(limit_seconds)
+            if check_version(connection, schema.SCHEMA) < schema.SCHEMA:
+                connection.close()
+                schema.bring_up(path)
+                connection = _opened(path, limit_seconds)
             connection.execute("BEGIN")
             check_version(connection, schema.SCHEMA)
         except BaseException:
@@ -324,3 +325,11 @@ class Reader:
             changes,
             self._db.value("SELECT count(*) FROM changes") - changes,
         )
+
+
+def _opened(path: Path, limit_seconds: float | None) -> Connection:
+    if limit_seconds is None:
+        return connect(path, writable=False)
+    connection = connect(path, writable=False, wait_seconds=limit_seconds)
+    connection.stop_after(limit_seconds)
+    return connection

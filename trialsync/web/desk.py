@@ -33,6 +33,14 @@ _WAITING: Final = 64
 _T = TypeVar("_T")
 
 
+@dataclass(slots=True)
+class _Room:
+    """How many are at the desk, those who wait included, and who lets so many of them ask at once."""
+
+    limiter: CapacityLimiter | None = None
+    taken: int = 0
+
+
 @dataclass(frozen=True)
 class Desk:
     """What every face of the web shares: the store's place, the settings, the clock (aware, UTC), and the way to ask.
@@ -47,7 +55,7 @@ class Desk:
     limit_seconds: float = LIMIT_SECONDS
     at_once: int = _AT_ONCE
     waiting: int = _WAITING
-    _limiters: list[CapacityLimiter] = field(default_factory=list, repr=False, compare=False)
+    _room: _Room = field(default_factory=_Room, repr=False, compare=False)
 
     @property
     def shows_contacts(self) -> bool:
@@ -60,11 +68,11 @@ class Desk:
 
         Raises what the function raises, StoreError, and Problem (503) where too many wait already.
         """
-        if not self._limiters:
+        room = self._room
+        if room.limiter is None:
             # Made on first use: it belongs to the event loop that is running.
-            self._limiters.append(CapacityLimiter(self.at_once))
-        limiter = self._limiters[0]
-        if limiter.statistics().tasks_waiting >= self.waiting:
+            room.limiter = CapacityLimiter(self.at_once)
+        if room.taken >= self.at_once + self.waiting:
             raise Problem(
                 503, "too-many-requests", "Too many ask at once", "too many requests wait for the store", headers={"Retry-After": "2"}
             )
@@ -73,7 +81,11 @@ class Desk:
             with Reader.open(self.store, limit_seconds=self.limit_seconds) as reader:
                 return work(reader)
 
-        return await to_thread.run_sync(asked, limiter=limiter)
+        room.taken += 1
+        try:
+            return await to_thread.run_sync(asked, limiter=room.limiter)
+        finally:
+            room.taken -= 1
 
     def endpoint(self, work: Work) -> Endpoint:
         """Return the endpoint that answers a request by a function of the request and a reader, with an ETag, and 304 where it suffices."""
