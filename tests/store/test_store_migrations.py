@@ -86,6 +86,17 @@ def test_what_an_older_store_is_missing_is_damage(older: Path) -> None:
     ]
 
 
+def test_what_was_fetched_of_a_history_is_looked_at(newest: Path) -> None:
+    """A damaged answer that waits to be recorded is a problem that names its study."""
+    with take(newest) as writer:
+        writer.keep_answer("NCT00000001", 3, b"{}")
+    assert verify(newest) == []
+    with closing(sqlite3.connect(newest, isolation_level=None)) as raw:
+        raw.execute("UPDATE history_pages SET content = x'0102'")
+    (problem,) = verify(newest)
+    assert problem.startswith("NCT00000001: what was fetched of its history can't be read")
+
+
 def test_an_older_store_that_is_held_is_not_brought_up(older: Path) -> None:
     """While another process holds an older store a reader is told why it can't be read now, and nothing is changed."""
     lock = Lock(older)

@@ -10,7 +10,7 @@ import click
 from trialsync.cli.app import App, chosen, now, put, put_differences, put_text, say
 from trialsync.cli.changes import format_option
 from trialsync.errors import UsageError
-from trialsync.model import Presence, Tier
+from trialsync.model import Origin, Presence, Tier
 from trialsync.model import nct_id as normal_nct_id
 from trialsync.publish.render import Format, json_text
 from trialsync.publish.sheets import CHANGES, DAY_CHANGES, STUDY, STUDY_CHANGES, change_json, study_rows, version_json
@@ -69,8 +69,11 @@ def _into(number: str | None) -> str:
 def _print_version(version: Version, rows: Sequence[LoggedChange], style: Format, *, everything: bool) -> None:
     shown = [row for row in rows if everything or row.tier is not Tier.HOUSEKEEPING or row.baseline]
     seen = version.seen[:16].replace("T", " ")
-    first = ", first seen" if version.number == 1 else ""
-    sys.stdout.write(f"\nversion {version.number}  {version.date}  (load {version.load}, seen {seen}Z, {version.origin.value}{first})\n")
+    if version.origin is Origin.HISTORY:
+        known = f"the registry's version {version.registry_version}, fetched {seen}Z"
+    else:
+        known = f"load {version.load}, seen {seen}Z, {version.origin.value}{', first seen' if version.number == 1 else ''}"
+    sys.stdout.write(f"\nversion {version.number}  {version.date}  ({known})\n")
     sys.stdout.flush()
     if shown:
         found = [change_json(row) for row in shown]

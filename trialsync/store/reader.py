@@ -263,7 +263,10 @@ class Reader:
         known = self.versions(nct_id)
         held = [version for version in known if version.date <= as_of]
         if not held:
-            raise BadDate(f"{nct_id} is not known as of {as_of}", hint=f"its first known version is of {known[0].date}")
+            raise BadDate(
+                f"{nct_id} is not known as of {as_of}",
+                hint=f"its first known version is of {known[0].date}; trialsync backfill {nct_id} may know more",
+            )
         return held[-1]
 
     def versions(self, nct_id: str) -> list[Version]:

@@ -138,8 +138,21 @@ def _problems(connection: Connection, number: int) -> Iterator[str]:
         wrong = list(_study_problems(connection, nct_id, latest))
         yield from wrong or replay_problems(connection, nct_id, _rule(number))
     yield from _log_problems(connection)
+    if number > 1:
+        yield from _history_problems(connection)
     yield from _seal_problems(connection, number)
     yield from _search_problems(connection)
+
+
+def _history_problems(connection: Connection) -> Iterator[str]:
+    """Yield what of the registry's history was fetched and can't be read any more."""
+    for nct_id, blob in connection.rows(
+        "SELECT nct_id, content FROM history_pages UNION ALL SELECT nct_id, phrases FROM histories WHERE phrases IS NOT NULL"
+    ):
+        try:
+            codec.unpack(blob)
+        except codec.BadBlob as error:
+            yield f"{nct_id}: what was fetched of its history can't be read: {error}"
 
 
 def _header_problems(path: Path) -> Iterator[str]:

@@ -200,9 +200,10 @@ class _Work:
                 answer = self._ask(partial(history.content, self.registry, nct_id, entry.number))
                 self.writer.keep_answer(nct_id, entry.number, answer)
             fetched.append(entry)
-            study = history.study_of(nct_id, entry.number, self.writer.answer(nct_id, entry.number))
-            if since is not None and own_day(study, entry) <= since:
-                break
+            if since is not None:
+                study = history.study_of(nct_id, entry.number, self.writer.answer(nct_id, entry.number))
+                if own_day(study, entry) <= since:
+                    break
         self.due -= len(entries) - len(fetched)
         return fetched
 
