@@ -103,6 +103,16 @@ def test_slips_are_counted_over_the_known_versions() -> None:
     assert (fact["months"], fact["times"], fact["total_months"], fact["type_after"]) == (1, 3, 13, "ACTUAL")
 
 
+def test_a_version_filled_in_between_counts_no_slip_twice() -> None:
+    """What was compared with an older version than the one before it counts the slips from version to version, each once."""
+    first, between, last = (dated(COMPLETION, each) for each in ("2026-01", "2026-03", "2026-09"))
+    changes = diff(first, last)
+    (fact,) = facts_of(Step(first, last, changes, "2026-02-10", lambda: [between, first]))[0]
+    assert (fact["months"], fact["times"], fact["total_months"]) == (8, 2, 8)
+    (fact,) = facts_of(Step(first, last, changes, "2026-02-10", lambda: [last, first]))[0]
+    assert (fact["months"], fact["times"], fact["total_months"]) == (8, 1, 8)
+
+
 def test_a_withheld_spell_hides_and_makes_no_slips() -> None:
     """A study that comes back is compared with its last open version, and its earlier slips still count."""
     first, second, third = (dated(COMPLETION, each) for each in ("2026-01", "2026-04", "2026-06"))

@@ -15,6 +15,7 @@ from trialsync.model import Origin, Watch
 from trialsync.registry.files import FoundStudy
 from trialsync.registry.sandbox import Fault, PastLine
 from trialsync.store import codec
+from trialsync.store.rebuild import would_change
 from trialsync.store.verify import notes, verify
 from trialsync.study import seam
 from trialsync.study.diff import RULE
@@ -480,3 +481,16 @@ def test_nothing_is_asked_of_a_registry_without_history(tmp_path: Path) -> None:
     here.sandbox.inject(Fault.WRONG_404, times=None, path="/int/*")
     (failed,) = here.backfill().studies
     assert "has no record history" in (failed.error or "")
+
+
+def test_a_rebuild_makes_the_same_log_again(tmp_path: Path) -> None:
+    """What a backfill put before, and what it left between, is what today's rules make of all versions: facts that count too."""
+    made = world(tmp_path, past_days(6))
+    made.poll()
+    for _ in range(5):
+        made.next()
+    made.backfill()
+    slips = [fact["times"] for row in made.log(facts=("completion-slipped",)) for fact in row.facts if fact["id"] == "completion-slipped"]
+    assert sorted(slips) == [1, 2, 3]
+    done = would_change(made.store, "core")
+    assert (done.differs, done.baseline, done.versions) == (0, 0, 0)

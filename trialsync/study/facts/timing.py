@@ -51,8 +51,7 @@ def slip_facts(found: Found) -> None:
             moved = _slip(old, new)
             if moved is None:
                 continue
-            slips = [] if new[1] == ACTUAL else [moved[0]]
-            slips += _earlier_slips(found, struct)
+            slips = list(_slips(found, struct))
             found.put(
                 place,
                 fact,
@@ -96,15 +95,18 @@ def _slip(old: tuple[Json, str | None], new: tuple[Json, str | None]) -> tuple[i
     return dates.months(one, other), dates.days(one, other)
 
 
-def _earlier_slips(found: Found, struct: str) -> Iterator[int]:
-    """Yield the months of each earlier slip of an estimate to a later estimate, newest first; what was withheld is passed over."""
-    newer = None
+def _slips(found: Found, struct: str) -> Iterator[int]:
+    """Yield the months of each move of an estimate to a later estimate, from one known version to the next, newest first.
+
+    What was withheld is passed over. The version before the new one need not be the one that it was compared with: one of the registry's
+    history may have been filled in between, and no slip is to count twice.
+    """
+    newer = _dated(found.step.new, struct)
     for study in found.step.earlier():
         if record.is_withheld(study):
             continue
         older = _dated(study, struct)
-        if newer is not None and newer[1] != ACTUAL:
-            moved = _slip(older, newer)
-            if moved is not None:
-                yield moved[0]
+        moved = None if newer[1] == ACTUAL else _slip(older, newer)
+        if moved is not None:
+            yield moved[0]
         newer = older
