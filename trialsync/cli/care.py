@@ -38,7 +38,10 @@ def verify(app: App) -> int:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.pass_obj
 def backup(app: App, path: Path) -> None:
-    """Copy the store, in use or not, to PATH, which must not exist: one file, one moment, checked."""
+    """Copy the store, in use or not, to PATH, which must not exist: one file, one moment, checked.
+
+    The places of changes --since-last lie beside the store, in <store>.places/, and are not in the copy.
+    """
     size = care.backup(app.store, path)
     say(f"{path}: {size:,} bytes")
 
