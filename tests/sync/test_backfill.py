@@ -301,6 +301,22 @@ def test_gaps_are_filled_only_when_asked_for(tmp_path: Path) -> None:
     assert here.backfill(gaps=True).requests == 1
 
 
+def test_a_rebuild_finds_nothing_to_do(tmp_path: Path) -> None:
+    """What a backfill recorded, before and between what was seen, is what today's rules make of the versions."""
+    first = study()
+    second = updated(first, DAYS[1], DAYS[0], statusModule__overallStatus="SUSPENDED", statusModule__whyStopped="Supply")
+    third = updated(second, DAYS[2], "2026-02-03", statusModule__overallStatus="RECRUITING", statusModule__whyStopped=None)
+    here = world(tmp_path, publish([first], [second], [third]))
+    here.poll()
+    here.advance()
+    here.next()
+    here.backfill(gaps=True)
+    assert [row[3] for row in here.versions()] == ["history"] * 3 + ["poll", "history", "poll"]
+    found = would_change(here.store, "core")
+    assert (found.differs, found.facts, found.baseline) == (0, 0, 0)
+    assert verify(here.store) == []
+
+
 def test_what_reviewers_returned_was_never_posted(tmp_path: Path) -> None:
     """A version that the registry's reviewers returned is left out and counted, since nobody could see it."""
     returned = PastLine(NUMBER, "2025-08-01", "2025-08-04", {STATUS: "COMPLETED"}, returned=True)
