@@ -18,6 +18,7 @@ from study_records import OWN, lines, minimal, put, study_of, versions, whole_st
 from trialsync.errors import RecordError
 from trialsync.model import Change, Kind
 from trialsync.study.diff import baseline, diff
+from trialsync.study.fields import FIELDS
 from trialsync.study.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -183,6 +184,65 @@ def test_one_edit_is_told_and_covered(data: st.DataObject) -> None:
     changes = check_laws(old, new)
     assert not changes or any(covers(change, path, old, new) for change in changes)
     assert kinds(diff(new, old)) == Counter({_MIRROR[kind]: count for kind, count in kinds(changes).items()})
+
+
+def told(changes: list[Change], *, backwards: bool = False) -> Counter[tuple[str, ...]]:
+    """Return what rows say without their labels, which are the older side's: field, attribute, tier, kind, before and after.
+
+    ``backwards`` turns each row round, as the comparison of the same two records from the other side has to have it.
+    """
+    rows: Counter[tuple[str, ...]] = Counter()
+    for change in changes:
+        kind, before, after = change.kind, content(change.before), content(change.after)
+        if backwards:
+            kind, before, after = _MIRROR[kind], after, before
+        attribute = (change.attribute or "").partition(".")[0] if change.item is not None else change.attribute or ""
+        rows[change.field, "an item" if change.item is not None else "", attribute, change.tier.value, kind.value, before, after] += 1
+    return rows
+
+
+def draw_versions(data: st.DataObject) -> tuple[Study, Study]:
+    """Draw two records to compare: two versions of a study, or one and what some edits make of it."""
+    if data.draw(st.booleans(), label="real versions"):
+        found = versions()[data.draw(st.integers(0, len(versions()) - 1), label="study")]
+        old, new = (study_of(found[data.draw(st.integers(0, len(found) - 1), label="version")]) for _ in range(2))
+    else:
+        old = new = draw_study(data)
+    for _ in range(data.draw(st.integers(0, 4), label="edits")):
+        _, new = draw_edit(data, new)
+    return old, new
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES)
+def test_backwards_is_the_mirror(data: st.DataObject) -> None:
+    """Comparing backwards gives the same rows turned round: added for removed, before for after, labels aside."""
+    old, new = draw_versions(data)
+    assert told(diff(new, old)) == told(diff(old, new), backwards=True)
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES)
+def test_pairing_does_not_depend_on_order(data: st.DataObject) -> None:
+    """The rows say the same, labels aside, in whichever order the lists of either record stand."""
+    old, new = draw_versions(data)
+    chance = draw_chance(data)
+    assert told(diff(shuffled(old, chance, lists=True), shuffled(new, chance, lists=True))) == told(diff(old, new))
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES)
+def test_the_net_over_a_gap_leads_where_the_steps_lead(data: st.DataObject) -> None:
+    """Of three versions the net rows lead from the first to the last as the steps do, and tell of no field that no step tells of."""
+    first, middle = draw_versions(data)
+    last = middle
+    for _ in range(data.draw(st.integers(0, 3), label="more edits")):
+        _, last = draw_edit(data, last)
+    steps = check_laws(first, middle), check_laws(middle, last)
+    net = check_laws(first, last)
+    names = {change.field for step in steps for change in step}
+    known = {each.name for each in FIELDS}
+    assert {change.field for change in net} & known <= names
 
 
 _MIRROR = {Kind.ADDED: Kind.REMOVED, Kind.REMOVED: Kind.ADDED, Kind.CHANGED: Kind.CHANGED}
