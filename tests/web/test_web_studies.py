@@ -138,6 +138,38 @@ def test_changes_of_one_study(api: ApiVisitor) -> None:
     assert "study" in api.problem("/api/studies/NCT09000024/changes?study=NCT09000024", 400)["detail"]
 
 
+def test_what_differs_between_two_days(tmp_path: Path) -> None:
+    """The net difference between two days has one row a path, whatever steps led there; days the wrong way round or not known say so."""
+    study = invent(1)
+    world = World(tmp_path, publish([study], [status(study, "SUSPENDED", "2026-02-03")], [status(study, "COMPLETED", "2026-02-04")]))
+    world.poll()
+    world.next()
+    world.next()
+    api = over(world.store, tmp_path)
+    found = api.json("/api/studies/NCT00000001/diff?from=2026-02-02&to=2026-02-04")["changes"]
+    row = next(row for row in found if row["path"] == "status.overallStatus")
+    assert (row["before"], row["after"], row["steps"], row["from_version"], row["to_version"]) == ("RECRUITING", "COMPLETED", 2, 1, 3)
+    assert api.json("/api/studies/NCT00000001/diff?from=2026-02-04")["changes"] == []
+    assert api.get("/api/studies/NCT00000001/diff.csv?from=2026-02-02").text.startswith("nct_id,title,sponsor,from,to,")
+    assert "from is missing" in api.problem("/api/studies/NCT00000001/diff", 400)["detail"]
+    assert "is after to" in api.problem("/api/studies/NCT00000001/diff?from=2026-02-04&to=2026-02-03", 422)["detail"]
+    assert "is not known as of" in api.problem("/api/studies/NCT00000001/diff?from=2001-01-01", 404)["detail"]
+
+
+def test_notices_are_told(tmp_path: Path) -> None:
+    """What the registry changed in many studies at once is told by load; a day leaves out the loads before."""
+    studies = [invent(number) for number in range(1, 15)]
+    moved = [edited(study) | {"derivedSection": {"conditionBrowseModule": {"meshes": [{"id": "D1", "term": "x"}]}}} for study in studies]
+    world = World(tmp_path, publish(studies, moved))
+    world.poll()
+    world.next()
+    api = over(world.store, tmp_path)
+    (found,) = api.json("/api/notices")["notices"]
+    assert (found["load"], found["studies"], found["field"]) == ("2026-02-03", 14, "derived.conditionBrowse.meshes")
+    assert api.json("/api/notices?since=2026-02-04")["notices"] == []
+    assert api.get("/api/notices.csv").text.startswith("id,load,field,kind,studies,followed,seen,text")
+
+
 PERSON = {"name": "Jane Doe", "role": "CONTACT", "phone": "555-0100", "email": "jane@example.org"}
 
 
@@ -148,7 +180,9 @@ def test_contact_persons_stay_out_unless_the_settings_show_them(tmp_path: Path) 
     world = World(tmp_path, publish([study], [gone]))
     world.poll()
     world.next()
+    between = "/api/studies/NCT00000001/diff?from=2026-02-02&to=2026-02-03"
     paths = (
+        between,
         "/api/studies/NCT00000001",
         "/api/studies/NCT00000001?version=1",
         "/api/changes?baseline=true",
@@ -160,7 +194,7 @@ def test_contact_persons_stay_out_unless_the_settings_show_them(tmp_path: Path) 
         assert not [word for word in ("jane", "Jane", "555") if word in hidden.get(path).text], path
     row = hidden.json("/api/changes?field=contacts.*")["changes"][0]
     assert (row["path"], row["before"], row["after"]) == ("contacts.centralContacts.[contact person].phone", None, None)
-    for path in paths[:4]:
+    for path in paths[:5]:
         assert "555-0199" in shown.get(path.replace("?version=1", "")).text
 
 

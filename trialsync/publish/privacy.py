@@ -9,12 +9,17 @@ The command line, which shows a user their own store, leaves nothing out.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from trialsync.model import Change
+from trialsync.study.net import NetChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from trialsync.model import Change, Json, LoggedChange, Study
+    from trialsync.model import Json, LoggedChange, Study
+
+_Difference = TypeVar("_Difference", Change, NetChange)
 
 PERSON: Final = "[contact person]"
 """What stands where a path would name somebody."""
@@ -57,8 +62,8 @@ def change_without_contacts(change: LoggedChange) -> LoggedChange:
     return replace(change, item=item, attribute=attribute, before=before, after=after, path=path, ref=ref)
 
 
-def difference_without_contacts(changes: Iterable[Change]) -> list[Change]:
-    """Return changes between two versions, told as ``change_without_contacts`` tells them."""
+def difference_without_contacts(changes: Iterable[_Difference]) -> list[_Difference]:
+    """Return changes between two versions, or two dates, told as ``change_without_contacts`` tells them."""
     found = []
     for change in changes:
         item, attribute, before, after = _told(change.field, change.item, change.attribute, change.before, change.after)

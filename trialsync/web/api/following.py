@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from dataclasses import fields as parts_of
 from typing import TYPE_CHECKING, Final
 
-from trialsync.model import Watch
+from trialsync.model import Notice, Watch
+from trialsync.publish.render import Sheet
 from trialsync.publish.sheets import FACTS, FIELDS, POLLS, WATCHES, fact_json, field_json, poll_json, watch_json
 from trialsync.study.facts import FACTS as RULES
 from trialsync.study.fields import ABOUT_THE_WHOLE
@@ -12,7 +15,7 @@ from trialsync.study.fields import FIELDS as VOCABULARY
 from trialsync.web.api.filters import LIMIT
 from trialsync.web.api.formats import answer, filled
 from trialsync.web.api.parameters import Parameter
-from trialsync.web.api.values import NAME, Whole
+from trialsync.web.api.values import NAME, Day, Whole
 from trialsync.web.problems import not_found
 
 if TYPE_CHECKING:
@@ -68,6 +71,19 @@ def vocabulary(question: Question, reader: Reader) -> Answer:
     """Return the fields: the core in the study page's order, the rest in the registry's, what is said of a study as a whole."""
     del reader
     return answer(question.form, "fields", filled((field_json(each) for each in (*VOCABULARY, *ABOUT_THE_WHOLE)), FIELDS, question.form))
+
+
+NOTICES: Final = Sheet(tuple(part.name for part in parts_of(Notice)), ())
+"""Notices, as CSV has them."""
+
+OF_NOTICES: Final = (Parameter("since", Day(), "Of this load and later ones, or a time ago."),)
+"""How notices are asked for."""
+
+
+def notices(question: Question, reader: Reader) -> Answer:
+    """Return what the registry itself changed in many studies in one load, by load."""
+    found = reader.notices(since=question.asked.one("since"))
+    return answer(question.form, "notices", filled((asdict(each) for each in found), NOTICES, question.form))
 
 
 def facts(question: Question, reader: Reader) -> Answer:

@@ -102,7 +102,7 @@ def _media_type(form: Form) -> str:
 
 def _parameter(parameter: Parameter, place: str) -> dict[str, Json]:
     found: dict[str, Json] = {"name": parameter.name, "in": place, "description": parameter.description, "schema": parameter.schema}
-    if place == "path":
+    if place == "path" or parameter.required:
         found["required"] = True
     elif parameter.many:
         found |= {"style": "form", "explode": True}

@@ -25,12 +25,16 @@ _MOST_IN_ALL: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter: its name, what it is for, its kind of value; ``many`` may be given several times, and any of the values will do."""
+    """One parameter: its name, what it is for, its kind of value; ``many`` may be given several times, and any of the values will do.
+
+    ``required`` has to be given.
+    """
 
     name: str
     value: Value
     description: str
     many: bool = False
+    required: bool = False
 
     @property
     def schema(self) -> dict[str, Json]:
@@ -84,6 +88,9 @@ def read(query: bytes, table: Sequence[Parameter], now: datetime) -> Asked:
         if parameter.many and len(values[name]) > MOST:
             raise bad_parameter(f"{name} is given more than {MOST} times")
         typed.append((name, text))
+    missing = next((each for each in table if each.required and each.name not in values), None)
+    if missing is not None:
+        raise bad_parameter(f"{missing.name} is missing", hint=missing.description)
     return Asked(values, tuple(typed))
 
 

@@ -65,6 +65,15 @@ OPERATIONS: Final = (
         listed("versions", "Version"),
         row="Version",
     ),
+    Operation(
+        "/api/studies/{nct_id}/diff",
+        "study-diff",
+        "What differs in one study between two days, all in all.",
+        studies.difference,
+        listed("changes", "NetChange"),
+        studies.DIFFERENCE,
+        row="NetChange",
+    ),
     Operation("/api/watches", "watches", "What is followed.", following.watches, listed("watches", "Watch"), row="Watch"),
     Operation(
         "/api/polls",
@@ -74,6 +83,15 @@ OPERATIONS: Final = (
         listed("polls", "Poll"),
         following.OF_POLLS,
         row="Poll",
+    ),
+    Operation(
+        "/api/notices",
+        "notices",
+        "What the registry itself changed in many studies in one load.",
+        following.notices,
+        listed("notices", "Notice"),
+        following.OF_NOTICES,
+        row="Notice",
     ),
     Operation(
         "/api/facts",

@@ -96,6 +96,43 @@ SCHEMAS: Final[dict[str, Schema]] = {
         },
         "A statement derived from the change, with the values that its rule names.",
     ),
+    "NetChange": _object(
+        {
+            "nct_id": _NCT_ID,
+            "title": _TEXT_OR_NULL,
+            "sponsor": _TEXT_OR_NULL,
+            "from": _DAY,
+            "to": _DAY,
+            "from_version": _told(_COUNT_OR_NULL, "The version that held at the end of from; null where the study was not there yet."),
+            "to_version": {"type": "integer", "minimum": 1},
+            "path": _TEXT,
+            "field": _TEXT,
+            "item": _TEXT_OR_NULL,
+            "attribute": _TEXT_OR_NULL,
+            "kind": _told(_words_or_null(Kind), "null where it changed and changed back."),
+            "tier": _words(Tier),
+            "before": _ANYTHING,
+            "after": _ANYTHING,
+            "by": _told(_words_or_null(By), "null where several made it."),
+            "steps": _told(_COUNT, "How many rows of the change log led there."),
+            "first": _DAY_OR_NULL,
+            "last": _DAY_OR_NULL,
+            "facts": {"type": "array", "items": of("Fact")},
+            "url": _ADDRESS,
+        }
+    ),
+    "Notice": _object(
+        {
+            "id": {"type": "integer", "minimum": 1},
+            "load": _DAY,
+            "field": _TEXT,
+            "kind": _words(Kind),
+            "studies": _told(_COUNT, "How many studies have such a row."),
+            "followed": _told(_COUNT, "How many studies were followed then."),
+            "seen": _INSTANT,
+            "text": _told(_TEXT, "It in a sentence."),
+        }
+    ),
     "StudyRow": _object(
         {
             "nct_id": _NCT_ID,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from dataclasses import fields as parts_of
 from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import BadDate
-from trialsync.publish.privacy import without_contacts
+from trialsync.publish.between import NET, net_json
+from trialsync.publish.privacy import difference_without_contacts, without_contacts
 from trialsync.publish.render import Sheet, json_text
 from trialsync.publish.sheets import VERSIONS, version_json
 from trialsync.store.headlines import Headlines
+from trialsync.sync.between import study_between
 from trialsync.sync.pages import look
 from trialsync.web.answer import Answer
 from trialsync.web.api.changes import further, limit_of
 from trialsync.web.api.filters import study_filter
 from trialsync.web.api.formats import answer, filled
+from trialsync.web.api.parameters import Parameter
+from trialsync.web.api.values import Day
 from trialsync.web.problems import not_found, senseless
 
 if TYPE_CHECKING:
@@ -65,6 +69,27 @@ def study(question: Question, reader: Reader) -> Answer:
         "study": record,
     }
     return Answer(json_text(found).encode())
+
+
+DIFFERENCE: Final = (
+    Parameter("from", Day(), "The earlier day, or a time ago (90d).", required=True),
+    Parameter("to", Day(), "The later day, or a time ago; today where it is not given."),
+)
+"""How two days are compared."""
+
+
+def difference(question: Question, reader: Reader) -> Answer:
+    """Return what differs between a study at the end of two days, all in all: one row a path, whatever steps led there."""
+    start, end = question.asked.one("from"), question.asked.one("to") or question.desk.now().date().isoformat()
+    if start > end:
+        raise senseless(f"from {start} is after to {end}")
+    try:
+        between = study_between(reader, question.study, start, end)
+    except BadDate as error:
+        raise not_found(error.message, word="unknown-version") from error
+    if not question.desk.shows_contacts:
+        between = replace(between, changes=tuple(difference_without_contacts(between.changes)))
+    return answer(question.form, "changes", filled(net_json(between), NET, question.form))
 
 
 def versions(question: Question, reader: Reader) -> Answer:
