@@ -38,7 +38,7 @@ LIKENESS_TO_PAIR: Final = WHOLE // 2
 """Two members with different keys are one edited member only where their likeness is more than this."""
 
 _GENERIC: Final = """
-    a an and any as assessed at baseline between by change changes during following for from group groups in incidence is mean measured
+    an and any as assessed at baseline between by change changes during following for from group groups in incidence is mean measured
     measurement number of on or participant participants patient patients percent percentage proportion rate score study subject subjects
     the time to total up using versus vs who with arm cohort
     center centre clinic clinical clinics clinique co college company corp corporation department dept dr gmbh hospital hospitals
