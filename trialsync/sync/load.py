@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -15,15 +16,18 @@ from trialsync.study import record
 from trialsync.sync import presence
 from trialsync.sync.arrivals import Arrival, Receiver, Tally
 from trialsync.sync.poll import finish
+from trialsync.sync.ready import ReadyAhead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
     from datetime import datetime
 
     from trialsync.registry.files import Found
     from trialsync.store.writer import Writer
     from trialsync.study.diff import BaselineFields
     from trialsync.sync.poll import Outcome
+    from trialsync.sync.ready import Ready
 
 PAGE_STUDIES: Final = 250
 """So many studies are recorded in one transaction."""
@@ -34,10 +38,12 @@ PAGE_BYTES: Final = 8_000_000
 
 @dataclass(slots=True)
 class _Batch:
-    """The studies of one transaction to come."""
+    """The studies of one transaction to come, and what is being made ready of them."""
 
     arrivals: list[Arrival] = field(default_factory=list)
     size: int = 0
+    begun: Future[list[Ready | None]] | None = None
+    unknown: list[int] = field(default_factory=list)
 
     def add(self, arrival: Arrival) -> bool:
         """Take a study; return whether the transaction is full."""
@@ -45,8 +51,17 @@ class _Batch:
         self.size += len(arrival.raw)
         return len(self.arrivals) >= PAGE_STUDIES or self.size >= PAGE_BYTES
 
+    def begin(self, ahead: ReadyAhead, writer: Writer) -> None:
+        """Have those made ready that the store does not know."""
+        numbers = [record.check(arrival.study) for arrival in self.arrivals]
+        known = writer.known(numbers)
+        self.unknown = [place for place, number in enumerate(numbers) if number not in known]
+        self.begun = ahead.begin([self.arrivals[place].raw for place in self.unknown])
+
     def in_order(self) -> list[Arrival]:
         """Return the studies by load, so that files of one study's versions may lie in any order."""
+        for place, made in zip(self.unknown, ReadyAhead.result(self.begun, len(self.unknown)), strict=True):
+            self.arrivals[place] = replace(self.arrivals[place], ready=made)
         return sorted(self.arrivals, key=lambda arrival: arrival.load)
 
 
@@ -58,6 +73,7 @@ class _Taken:
     survivors: dict[str, str] = field(default_factory=dict)
     unlisted: list[Unlisted] = field(default_factory=list)
     batch: _Batch = field(default_factory=_Batch)
+    waiting: deque[_Batch] = field(default_factory=deque)
 
 
 def load(
@@ -76,13 +92,14 @@ def load(
     StoreError.
     """
     history = _History()
-    for (file, dated), part in groupby(found, key=_Place()):
-        history.begin(file)
-        with _few_collections():
-            outcome = _part(part, dated, history, writer=writer, now=now, baseline=baseline, label=label)
-        yield outcome
-        if outcome.error is not None:
-            raise outcome.error
+    with ReadyAhead(baseline) as ahead:
+        for (file, dated), part in groupby(found, key=_Place()):
+            history.begin(file)
+            with _few_collections():
+                outcome = _part(part, dated, history, ahead, writer=writer, now=now, baseline=baseline, label=label)
+            yield outcome
+            if outcome.error is not None:
+                raise outcome.error
 
 
 @contextmanager
@@ -135,6 +152,7 @@ def _part(
     part: Iterable[Found],
     dated: str | None,
     history: _History,
+    ahead: ReadyAhead,
     *,
     writer: Writer,
     now: Callable[[], datetime],
@@ -148,10 +166,11 @@ def _part(
     receiver = Receiver(writer, Origin.IMPORT, started, baseline, tally)
     taken, error = _Taken(), None
     try:
-        _take(part, taken, receiver, label)
+        _take(part, taken, receiver, ahead, label)
     except FileError as failure:
         error = failure
-    receiver.page(taken.batch.in_order())
+    for batch in (*taken.waiting, taken.batch):
+        receiver.page(batch.in_order())
     history.survivors.update(taken.survivors)
     if dated is not None and taken.unlisted and error is None:
         with writer.page():
@@ -172,8 +191,8 @@ def _part(
     return finish(row, ended, tally, error, writer=writer, now=now)
 
 
-def _take(part: Iterable[Found], taken: _Taken, receiver: Receiver, label: str | None) -> None:
-    """Record the studies of a part as far as it can be read, but for those of the last, unfinished transaction."""
+def _take(part: Iterable[Found], taken: _Taken, receiver: Receiver, ahead: ReadyAhead, label: str | None) -> None:
+    """Record the studies of a part as far as it can be read, but for those of the last transactions, which are left waiting."""
     for each in part:
         if isinstance(each, BadRecord):
             receiver.tally.skipped.append(each.sentence)
@@ -187,8 +206,11 @@ def _take(part: Iterable[Found], taken: _Taken, receiver: Receiver, label: str |
             taken.latest[nct_id] = max(arrival.load, taken.latest.get(nct_id, ""))
             taken.survivors.update(dict.fromkeys(record.aliases(each.study), nct_id))
             if taken.batch.add(arrival):
-                receiver.page(taken.batch.in_order())
+                taken.batch.begin(ahead, receiver.writer)
+                taken.waiting.append(taken.batch)
                 taken.batch = _Batch()
+                if len(taken.waiting) >= ahead.depth:
+                    receiver.page(taken.waiting.popleft().in_order())
 
 
 def _gone(line: Unlisted, survivor: str | None, receiver: Receiver) -> None:

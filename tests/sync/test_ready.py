@@ -1,0 +1,89 @@
+"""Studies made ready by other processes, ahead of the writer."""
+
+from __future__ import annotations
+
+from multiprocessing import active_children
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from following import World, columns, invent, publish
+
+from trialsync.registry.files import FoundStudy
+from trialsync.store.verify import verify
+from trialsync.sync.ready import WORTH_FROM, ReadyAhead, ready
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANY = WORTH_FROM + 700
+
+
+def raws(count: int) -> list[bytes]:
+    """Return so many invented records as JSON text."""
+    return [orjson.dumps(invent(number)) for number in range(1, count + 1)]
+
+
+def found(texts: list[bytes]) -> list[FoundStudy]:
+    """Return records as a file would hold them."""
+    return [FoundStudy(orjson.loads(text), text, f"studies.jsonl, line {number}") for number, text in enumerate(texts, start=1)]
+
+
+def recorded(world: World) -> list[dict[str, Any]]:
+    """Return all rows of the log, the baseline among them, but for the instant at which they were seen."""
+    return columns(world.log(baseline=True), but=["seen"])
+
+
+def test_other_processes_make_what_this_one_would() -> None:
+    """Records made ready ahead are just what makes them ready here; one that can't be recorded is left to whoever records it."""
+    texts = raws(WORTH_FROM)
+    texts[3] = texts[3].replace(b'"Gait speed"', b"[" * 900 + b"]" * 900)
+    with ReadyAhead("core") as ahead:
+        begun = ahead.begin(texts)
+        made = ahead.result(begun, len(texts))
+    if begun is None:
+        pytest.skip("one core: nobody makes anything ready ahead")
+    assert made[3] is None
+    assert [each for place, each in enumerate(made) if place != 3] == [
+        ready(orjson.loads(text), "core") for place, text in enumerate(texts) if place != 3
+    ]
+
+
+def test_few_records_start_no_process() -> None:
+    """What is recorded in a moment is recorded without other processes."""
+    with ReadyAhead("core") as ahead:
+        assert ahead.begin(raws(5)) is None
+        assert ahead.result(None, 5) == [None] * 5
+
+
+def test_a_large_import_records_what_small_ones_do(tmp_path: Path) -> None:
+    """An import that other processes help with leaves the same log and versions as the same records in imports without help."""
+    texts = raws(MANY)
+    large, small = (World(tmp_path, publish([]), name) for name in ("large.db", "small.db"))
+    outcomes = large.bring(found(texts))
+    assert [outcome.poll.new for outcome in outcomes] == [MANY]
+    for start in range(0, MANY, 900):
+        small.bring(found(texts[start : start + 900]))
+    assert recorded(large) == recorded(small)
+    for table in ("studies", "contents", "study_countries"):
+        assert large.content()[table] == small.content()[table]
+    assert verify(large.store) == verify(small.store)
+    again = large.bring(found(texts))
+    assert [(outcome.poll.new, outcome.poll.unchanged) for outcome in again] == [(0, MANY)]
+
+
+def test_a_process_that_dies_costs_time_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the processes that help are killed, an import goes on without them and records everything."""
+    world = World(tmp_path, publish([]))
+    texts = raws(MANY)
+
+    def with_a_kill() -> Any:
+        for number, each in enumerate(found(texts)):
+            if number == WORTH_FROM + 400:
+                for child in active_children():
+                    child.kill()
+            yield each
+
+    outcomes = world.bring(with_a_kill())
+    assert [(outcome.poll.new, outcome.skipped) for outcome in outcomes] == [(MANY, ())]
+    assert "Traceback" not in capsys.readouterr().err
