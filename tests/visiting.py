@@ -21,7 +21,7 @@ from trialsync.web.app import make_app
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
     from trialsync.settings import Settings
 
@@ -36,7 +36,7 @@ WATCHES: Final = (Watch("parkinson", query={"query.cond": ("Parkinson Disease",)
 class Visitor:
     """Asks an application as a client on the network does; what the application raises is raised."""
 
-    app: Starlette
+    app: ASGIApp
     headers: dict[str, str] = field(default_factory=dict)
 
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> httpx.Response:

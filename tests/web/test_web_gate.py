@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from visiting import settings_of, visitor
+from visiting import Visitor, settings_of, visitor
 
-from trialsync.web.security import HEADERS, LONGEST_PATH, LONGEST_QUERY
+from trialsync.web.security import HEADERS, LONGEST_PATH, LONGEST_QUERY, Gate
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from visiting import Visitor
+    from starlette.types import Receive, Scope, Send
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8377", "localhost", "LOCALHOST:1", "[::1]:8377", "localhost."])
@@ -99,3 +99,17 @@ def test_what_stays_the_same_is_not_sent_again(web: Visitor) -> None:
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == first.headers["etag"]
     assert web.get("/api/polls", If_None_Match='"another"').status_code == 200
+
+
+def test_a_fault_of_ours_is_a_problem_and_a_log_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """What nobody foresaw is 500 without a word of what it was, which the log has; the headers are there all the same."""
+
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive, send
+        raise RuntimeError("a secret place")
+
+    response = Visitor(Gate(broken, hosts={"127.0.0.1"})).get("/api")
+    assert (response.status_code, response.json()["type"]) == (500, "urn:trialsync:problem:failed")
+    assert "secret" not in response.text
+    assert response.headers["x-frame-options"] == "DENY"
+    assert "a secret place" in capsys.readouterr().out
