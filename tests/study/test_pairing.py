@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from trialsync.study.align import Pair, pairs
 from trialsync.study.fields import Items, by_name
+from trialsync.study.fingerprint import canonical
 from trialsync.study.pairing import exact, greedy
 
 
@@ -32,9 +33,9 @@ def site(facility: str | None, city: str = "Sylvania", **more: Any) -> dict[str,
     return {"facility": facility, "city": city, "country": "Freedonia", **more}
 
 
-def said(found: list[Pair]) -> list[tuple[str, str]]:
+def said(found: list[Pair]) -> list[tuple[bytes, bytes]]:
     """Return the pairs by what their members say, in no order."""
-    return sorted((repr(pair.old), repr(pair.new)) for pair in found)
+    return sorted((canonical(pair.old), canonical(pair.new)) for pair in found)
 
 
 EDGES = st.dictionaries(st.integers(0, 5), st.dictionaries(st.integers(0, 5), st.integers(1, 30), min_size=1, max_size=6), max_size=6)
