@@ -155,10 +155,11 @@ class Reader:
         found = self.changes(ChangeFilter(studies=(nct_id,), baseline=baseline))
         return [change for change in found if version is None or change.version == version]
 
-    def count(self, wanted: ChangeFilter, *, after: int | None = None) -> int:
-        """Return how many rows a filter wants. Raises BadFilter, UnknownWatch."""
+    def count(self, wanted: ChangeFilter, *, after: int | None = None, most: int | None = None) -> int:
+        """Return how many rows a filter wants, without counting past ``most`` where that is given. Raises BadFilter, UnknownWatch."""
         found = conditions(self._db, wanted, after)
-        return int(self._db.value(f"SELECT count(*) FROM {found.source}", found.parameters))
+        limit = -1 if most is None else most
+        return int(self._db.value(f"SELECT count(*) FROM (SELECT 1 FROM {found.source} LIMIT ?)", (*found.parameters, limit)))
 
     def hidden(self, wanted: ChangeFilter, *, after: int | None = None) -> Hidden:
         """Return how many rows a filter leaves out because they are housekeeping, and how many because they are baseline."""
@@ -231,6 +232,14 @@ class Reader:
             f"WHERE w.name IN (SELECT value FROM json_each(?1)) AND {when} ORDER BY m.nct_id"
         )
         return [number for (number,) in self._db.rows(sql, (orjson.dumps(list(watches)).decode(), on))]
+
+    def watches_of(self, nct_id: str) -> list[str]:
+        """Return the names of the watches that a study is in now."""
+        sql = (
+            "SELECT w.name FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE m.nct_id = ? AND m.left_load IS NULL "
+            "ORDER BY w.name"
+        )
+        return [name for (name,) in self._db.rows(sql, (nct_id,))]
 
     def shown(self) -> Shown:
         """Return which loads showed each study, read once for all of them: for those who ask for many."""

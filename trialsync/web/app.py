@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from trialsync.errors import TrialsyncError
-from trialsync.web import api, documents, feeds, health, problems
+from trialsync.web import api, documents, feeds, health, pages, problems
 from trialsync.web.desk import Desk
 from trialsync.web.problems import Problem
 from trialsync.web.security import Gate, allowed_hosts
@@ -49,15 +49,15 @@ def make_app(
         *api.routes(desk),
         *feeds.routes(desk),
         *documents.routes(desk),
+        *pages.routes(desk),
     ]
 
     async def told(request: Request, error: Exception) -> Response:
-        del request
-        return problems.response(_problem(error, store))
+        return pages.tell(request.scope, _problem(error, store))
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Gate, hosts=allowed_hosts(settings, listening))],
+        middleware=[Middleware(Gate, hosts=allowed_hosts(settings, listening), tell=pages.tell)],
         exception_handlers={Problem: told, TrialsyncError: told, HTTPException: told},
     )
     app.router.redirect_slashes = False

@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 
-from trialsync.web.problems import Problem, failed, response
+from trialsync.web.problems import Problem, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from trialsync.settings import Settings
@@ -56,9 +57,10 @@ def allowed_hosts(settings: Settings, listening: str | None = None) -> frozenset
 class Gate:
     """The outermost layer: refuses what no endpoint needs to see, puts the headers of HEADERS on every response, and lets no fault out."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], tell: Callable[[Scope, Problem], Response]) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
+        self._tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -79,14 +81,14 @@ class Gate:
         try:
             refused = self._refused(scope)
             if refused is not None:
-                await response(refused)(scope, receive, headed)
+                await self._tell(scope, refused)(scope, receive, headed)
             else:
                 await self._app(scope, receive, headed)
         except Exception:
             _log.exception("web.failed", method=scope["method"], path=scope["path"])
             if status:
                 raise
-            await response(failed())(scope, receive, headed)
+            await self._tell(scope, failed())(scope, receive, headed)
         finally:
             _log.debug(
                 "web.answered",

@@ -1,0 +1,79 @@
+"""Templates to HTML: escaped by default, nothing undefined, and the registry's control characters never left as they are."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from trialsync import __version__
+from trialsync.publish.text import one_line, shortened, visible
+from trialsync.web.answer import Answer
+
+HTML: Final = "text/html; charset=utf-8"
+_QUOTED: Final = 160
+
+
+def segment(text: str) -> str:
+    """Return a text as one segment of an address: slashes, dots at its ends and whatever else are escaped."""
+    return quote(text, safe="")
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun: ``1 study``, ``2,176 studies``; ``many`` where the plural is not the noun with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def minute(instant: str | None) -> str:
+    """Return a UTC instant to the minute, for reading: ``2026-05-15 14:05 UTC``; nothing for none."""
+    return f"{instant[:16].replace('T', ' ')} UTC" if instant else ""
+
+
+def spelled(word: str | None) -> str:
+    """Return one of the registry's words for reading: ``NOT_YET_RECRUITING`` as ``Not yet recruiting``."""
+    if not word:
+        return "—"
+    text = one_line(word)
+    return text.replace("_", " ").capitalize() if text.isupper() else text
+
+
+def quoted(text: str | None) -> str:
+    """Return the registry's own words on one line, cut to what a list has room for."""
+    return shortened(one_line(text or ""), _QUOTED)
+
+
+def _shown(value: Any) -> Any:
+    """Return what a template puts out for a value: markup of ours as it is, all else as text without control characters."""
+    if isinstance(value, Markup):
+        return value
+    return "" if value is None else visible(str(value))
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Return the templates' environment, made once."""
+    found = Environment(
+        loader=PackageLoader("trialsync.web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"segment": segment, "line": one_line, "minute": minute, "spelled": spelled, "quoted": quoted}
+    found.globals |= {"counted": counted, "software": __version__}
+    return found
+
+
+def html(template: str, **values: Any) -> str:
+    """Return a page: a template of the folder ``templates`` with these values."""
+    return environment().get_template(template).render(**values)
+
+
+def page(template: str, **values: Any) -> Answer:
+    """Return a page as an answer."""
+    return Answer(html(template, **values).encode(), HTML)

@@ -1,0 +1,46 @@
+"""Every page, and the two files that belong to them."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+from starlette.routing import Route
+
+from trialsync.web.answer import Answer, respond
+from trialsync.web.pages import lists, study, watches
+from trialsync.web.pages.asking import endpoint
+from trialsync.web.pages.recent import recent
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from trialsync.web.desk import Desk, Endpoint
+
+_FILES: Final = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+
+
+def routes(desk: Desk) -> list[Route]:
+    """Return the routes of the pages."""
+    return [
+        Route("/", recent(desk)),
+        Route("/studies/{nct_id}", endpoint(desk, study.study(desk))),
+        Route("/studies/{nct_id}/versions/{version}", endpoint(desk, study.version(desk))),
+        Route("/watches", endpoint(desk, watches.watches(desk))),
+        Route("/watches/{name}", endpoint(desk, watches.watch(desk))),
+        Route("/sponsors/{name:path}", endpoint(desk, lists.sponsor(desk))),
+        Route("/fields", endpoint(desk, lists.fields(desk))),
+        Route("/facts", endpoint(desk, lists.facts(desk))),
+        Route("/about", endpoint(desk, lists.about(desk))),
+        *(Route(f"/static/{name}", _file(name, media_type)) for name, media_type in _FILES.items()),
+    ]
+
+
+def _file(name: str, media_type: str) -> Endpoint:
+    held = Answer(resources.files("trialsync.web").joinpath("static", name).read_bytes(), media_type)
+
+    async def answered(request: Request) -> Response:
+        return respond(request, held)
+
+    return answered

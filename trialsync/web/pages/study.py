@@ -1,0 +1,277 @@
+"""``/studies/NCT…``: a study as it is, or was; its facts, its timeline, its versions and its changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from trialsync.errors import BadDate
+from trialsync.model import Presence
+from trialsync.publish.fact_words import fact_words
+from trialsync.publish.privacy import without_contacts
+from trialsync.publish.sheets import study_rows
+from trialsync.publish.text import one_line
+from trialsync.store.filters import ChangeFilter
+from trialsync.study import record
+from trialsync.study.facts import FACTS, overdue
+from trialsync.sync.pages import Sight, look
+from trialsync.web.api.parameters import Parameter, read
+from trialsync.web.api.values import BadValue, Day, Whole
+from trialsync.web.pages import rendering
+from trialsync.web.pages.asking import study_of
+from trialsync.web.pages.rows import ShownChange, ShownLine, cut, is_quiet, shown_change, shown_line, text_of, told
+from trialsync.web.pages.timeline import FIELDS, drawing, states
+from trialsync.web.problems import not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from starlette.requests import Request
+
+    from trialsync.model import Json, LoggedChange, Study
+    from trialsync.store.reader import Reader
+    from trialsync.web.answer import Answer
+    from trialsync.web.desk import Desk
+
+_ASKED: Final = (
+    Parameter("as_of", Day(), "As it was at the end of this day, or a time ago (30d)."),
+    Parameter("before", Day(), "Changes dated before this day."),
+)
+_DAYS: Final = 12
+_MOST_ROWS: Final = 60
+_MOST_FACTS: Final = 12
+_LONG_FIELD: Final = 700
+_LONGEST_FIELD: Final = 6_000
+_PRESENCES: Final = {
+    Presence.REMOVED: "The registry no longer lists this study.",
+    Presence.MERGED: "The registry merged this study into another.",
+    Presence.WITHHELD: "The registry withholds this study.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDay:
+    """What happened on a day: its line, the rows that matter, the quiet ones, and how many more there are."""
+
+    date: str
+    versions: tuple[int, ...]
+    line: ShownLine
+    rows: tuple[ShownChange, ...]
+    quiet: tuple[ShownChange, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShownField:
+    """A field of a record: ``short`` where it stands in full, ``is_cut`` where JSON has more."""
+
+    name: str
+    text: str
+    short: bool
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DatedFact:
+    """A fact of a study, and of how many rows of that day."""
+
+    date: str
+    id: str
+    says: str
+    count: int
+
+
+def study(desk: Desk) -> Callable[[Request, Reader], Answer]:
+    """Return who answers a study's page: as it is, or as it was at the end of a day (``as_of``)."""
+
+    def answered(request: Request, reader: Reader) -> Answer:
+        number = study_of(reader, request.path_params["nct_id"])
+        asked = read(request.scope["query_string"], _ASKED, desk.now())
+        as_of = asked.one("as_of")
+        if as_of is not None:
+            try:
+                return _as_it_was(desk, reader, look(reader, number, as_of=as_of), as_of)
+            except BadDate as error:
+                raise not_found(error.message, word="unknown-version", hint=error.hint) from error
+        return _as_it_is(desk, reader, look(reader, number), asked.one("before"))
+
+    return answered
+
+
+def version(desk: Desk) -> Callable[[Request, Reader], Answer]:
+    """Return who answers the page of a study at a version."""
+
+    def answered(request: Request, reader: Reader) -> Answer:
+        number = study_of(reader, request.path_params["nct_id"])
+        read(request.scope["query_string"], (), desk.now())
+        try:
+            wanted = Whole(1, 1_000_000).read("version", request.path_params["version"], desk.now())
+        except BadValue:
+            wanted = 0
+        count = len(reader.versions(number))
+        if not 1 <= wanted <= count:
+            raise not_found(f"{number} has no such version", word="unknown-version", hint=f"it has 1 to {count}")
+        return _as_it_was(desk, reader, look(reader, number, version=wanted), None)
+
+    return answered
+
+
+def _as_it_is(desk: Desk, reader: Reader, sight: Sight, before: str | None) -> Answer:
+    number = sight.version.nct_id
+    versions = reader.versions(number)
+    known = states(versions, reader.changes(ChangeFilter(studies=(number,), fields=FIELDS)), sight.study)
+    days, older = _days(desk, reader, number, before)
+    first = [shown_change(row) for row in told(desk, reader.changes(ChangeFilter(studies=(number,), baseline=True))) if row.baseline]
+    return rendering.page(
+        "study.html",
+        number=number,
+        headline=_headline(sight),
+        sight=sight,
+        presence=_PRESENCES.get(sight.presence),
+        facts=_facts(reader, number),
+        most_facts=_MOST_FACTS,
+        overdue=[fact_of_overdue(fact) for fact in overdue(sight.study, datetime.fromisoformat(sight.last_seen).date())],
+        known=known[::-1],
+        drawing=drawing(known, sight.last_seen[:10]),
+        days=days,
+        before=before,
+        older=older,
+        first=first,
+        watches=_watches(reader, number),
+    )
+
+
+def _as_it_was(desk: Desk, reader: Reader, sight: Sight, as_of: str | None) -> Answer:
+    number = sight.version.nct_id
+    versions = reader.versions(number)
+    own = [
+        row
+        for row in told(desk, reader.changes(ChangeFilter(studies=(number,), since=sight.version.date, until=sight.version.date)))
+        if row.version == sight.version.number
+    ]
+    return rendering.page(
+        "version.html",
+        number=number,
+        headline=_headline(sight),
+        sight=sight,
+        presence=_PRESENCES.get(sight.presence),
+        as_of=as_of,
+        count=len(versions),
+        following=next((each for each in versions if each.number == sight.version.number + 1), None),
+        day=_day(own) if own else None,
+        modules=_modules(sight.study if desk.shows_contacts else without_contacts(sight.study)),
+    )
+
+
+def _headline(sight: Sight) -> dict[str, Any]:
+    """Return what stands at the top of a study, by what the record says."""
+    study = sight.study
+    sites = record.locations(study)
+    phases = [each for each in record.phases(study) if each != "NA"]
+    countries = record.countries(study)
+    return {
+        "title": one_line(record.title(study) or record.official_title(study) or sight.version.nct_id),
+        "official": record.official_title(study),
+        "status": record.overall_status(study),
+        "last_known": record.last_known_status(study),
+        "why": _leaf(study, "statusModule", "whyStopped"),
+        "phases": ", ".join(one_line(each).replace("EARLY_PHASE1", "early phase 1").replace("PHASE", "phase ") for each in phases),
+        "type": record.study_type(study),
+        "sponsor": record.sponsor(study),
+        "class": record.sponsor_class(study),
+        "conditions": [one_line(each) for each in record.conditions(study)],
+        "enrolment": record.enrollment(study),
+        "enrolment_type": record.enrollment_type(study),
+        "sites": len(sites),
+        "countries": countries,
+        "start": _dated(study, "startDateStruct"),
+        "primary": _dated(study, "primaryCompletionDateStruct"),
+        "completion": _dated(study, "completionDateStruct"),
+        "results": record.has_results(study),
+        "first_posted": record.first_posted(study),
+        "posted": record.posted(study),
+    }
+
+
+def _leaf(study: Study, *path: str) -> str | None:
+    value = record.at(study, "protocolSection", *path)
+    return value if isinstance(value, str) else None
+
+
+def _dated(study: Study, struct: str) -> tuple[str, str] | None:
+    """Return a date and its type in words, ``None`` where there is no date."""
+    day, kind = _leaf(study, "statusModule", struct, "date"), _leaf(study, "statusModule", struct, "type")
+    return (day, (kind or "").lower()) if day else None
+
+
+def _days(desk: Desk, reader: Reader, number: str, before: str | None) -> tuple[list[ShownDay], str | None]:
+    """Return the days on which something changed, the newest first, and the day before which there are more."""
+    found = reader.study_days(ChangeFilter(studies=(number,))).days
+    dates = sorted({date for _, date in found if before is None or date < before}, reverse=True)
+    days = [_day(told(desk, reader.logged(found[number, date])), len(found[number, date])) for date in dates[:_DAYS]]
+    return days, dates[_DAYS - 1] if len(dates) > _DAYS else None
+
+
+def _day(changes: Sequence[LoggedChange], count: int | None = None) -> ShownDay:
+    loud = [row for row in changes if not is_quiet(row)]
+    quiet = [row for row in changes if is_quiet(row)]
+    shown = loud[:_MOST_ROWS]
+    hushed = quiet[:_MOST_ROWS]
+    return ShownDay(
+        date=changes[0].date,
+        versions=tuple(dict.fromkeys(row.version for row in changes)),
+        line=shown_line(loud or changes),
+        rows=tuple(map(shown_change, shown)),
+        quiet=tuple(map(shown_change, hushed)),
+        more=(count or len(changes)) - len(shown) - len(hushed),
+    )
+
+
+def _facts(reader: Reader, number: str) -> list[DatedFact]:
+    """Return what was derived from a study's changes, the newest first, the same of one day once."""
+    recorded = tuple(rule.id for rule in FACTS if rule.recorded)
+    rows = reader.changes(ChangeFilter(studies=(number,), facts=recorded), values=False)
+    said = sorted(
+        ((row.date, str(fact["id"]), fact_words(fact)) for row in rows for fact in row.facts), key=lambda each: each[0], reverse=True
+    )
+    found = []
+    for date, day in groupby(said, key=lambda each: each[0]):
+        counts: dict[tuple[str, str], int] = {}
+        for _, fact, says in day:
+            counts[fact, says] = counts.get((fact, says), 0) + 1
+        found += [DatedFact(date, fact, says, count) for (fact, says), count in counts.items()]
+    return found
+
+
+def fact_of_overdue(fact: dict[str, Json]) -> str:
+    """Return what is overdue in words."""
+    what, date, months = str(fact["what"]), str(fact["date"]), fact["months"]
+    since = f"{months:,} months" if isinstance(months, int) and months > 1 else "a month" if months == 1 else "less than a month"
+    if what == "results":
+        return f"No results are posted; primary completion was on {date}, {since} ago."
+    return f"{'Primary completion' if what == 'primary-completion' else 'Completion'} was expected by {date}, {since} ago."
+
+
+def _watches(reader: Reader, number: str) -> list[str]:
+    return reader.watches_of(number)
+
+
+def _modules(study: Study) -> list[tuple[str, list[ShownField]]]:
+    """Return a record field by field, by the vocabulary's modules in their order; what is long is cut."""
+    fields = [_field(row["field"], row["value"]) for row in study_rows(study)]
+    return [(name, list(found)) for name, found in _grouped(fields)]
+
+
+def _field(name: str, value: Json) -> ShownField:
+    shown, is_cut = cut(text_of(value), _LONGEST_FIELD)
+    has_more = is_cut or (isinstance(value, list) and shown.rpartition("\n")[2].startswith("… "))
+    return ShownField(name, shown, len(shown) <= _LONG_FIELD and shown.count("\n") < 12, has_more)  # noqa: PLR2004 - lines
+
+
+def _grouped(fields: Iterable[ShownField]) -> Iterable[tuple[str, Iterable[ShownField]]]:
+    found: dict[str, list[ShownField]] = {}
+    for field in fields:
+        found.setdefault(field.name.partition(".")[0], []).append(field)
+    return found.items()
