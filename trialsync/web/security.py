@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 
-from trialsync.web.problems import Problem, failed
+from trialsync.web.problems import Problem, failed, response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,10 +54,16 @@ def allowed_hosts(settings: Settings, listening: str | None = None) -> frozenset
     return _LOOPBACK | {name.lower().strip("[]").rstrip(".") for name in named if name}
 
 
+def plainly(scope: Scope, problem: Problem) -> Response:
+    """Return what every client understands of a problem: problem details."""
+    del scope
+    return response(problem)
+
+
 class Gate:
     """The outermost layer: refuses what no endpoint needs to see, puts the headers of HEADERS on every response, and lets no fault out."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], tell: Callable[[Scope, Problem], Response]) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], tell: Callable[[Scope, Problem], Response] = plainly) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
         self._tell = tell

@@ -14,6 +14,10 @@ from trialsync.publish.text import one_line, shortened, visible
 from trialsync.web.answer import Answer
 
 HTML: Final = "text/html; charset=utf-8"
+LONGEST: Final = 8_000
+"""The most characters that one value takes on a page, whatever it is."""
+
+_LONGEST_LINE: Final = 400
 _QUOTED: Final = 160
 
 
@@ -36,20 +40,26 @@ def spelled(word: str | None) -> str:
     """Return one of the registry's words for reading: ``NOT_YET_RECRUITING`` as ``Not yet recruiting``."""
     if not word:
         return "—"
-    text = one_line(word)
+    text = in_a_line(word)
     return text.replace("_", " ").capitalize() if text.isupper() else text
+
+
+def in_a_line(text: str | None) -> str:
+    """Return a text on one line, cut where it is longer than any title is."""
+    return shortened(one_line((text or "")[: 4 * _LONGEST_LINE]), _LONGEST_LINE)
 
 
 def quoted(text: str | None) -> str:
     """Return the registry's own words on one line, cut to what a list has room for."""
-    return shortened(one_line(text or ""), _QUOTED)
+    return shortened(one_line((text or "")[: 4 * _QUOTED]), _QUOTED)
 
 
 def _shown(value: Any) -> Any:
     """Return what a template puts out for a value: markup of ours as it is, all else as text without control characters."""
     if isinstance(value, Markup):
         return value
-    return "" if value is None else visible(str(value))
+    text = "" if value is None else str(value)
+    return visible(text if len(text) <= LONGEST else f"{text[:LONGEST]} …")
 
 
 @lru_cache(maxsize=1)
@@ -64,7 +74,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"segment": segment, "line": one_line, "minute": minute, "spelled": spelled, "quoted": quoted}
+    found.filters |= {"segment": segment, "line": in_a_line, "minute": minute, "spelled": spelled, "quoted": quoted}
     found.globals |= {"counted": counted, "software": __version__}
     return found
 

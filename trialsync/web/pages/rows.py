@@ -16,6 +16,7 @@ from trialsync.publish.privacy import change_without_contacts
 from trialsync.publish.text import one_line
 from trialsync.publish.value import compact
 from trialsync.study.fields import WATCH_PREFIX
+from trialsync.web.pages.rendering import in_a_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -98,8 +99,8 @@ def shown_line(changes: Sequence[LoggedChange]) -> ShownLine:
     return ShownLine(
         date=found.date,
         nct_id=found.nct_id,
-        title=one_line(last.title or found.nct_id),
-        sponsor=one_line(last.sponsor or ""),
+        title=in_a_line(last.title or found.nct_id),
+        sponsor=in_a_line(last.sponsor),
         phrases=phrases,
         left=f"{', '.join(names[:_NAMES])}{more}",
         count=len(changes),
@@ -118,7 +119,7 @@ def shown_change(change: LoggedChange) -> ShownChange:
     return ShownChange(
         id=change.id,
         nct_id=change.nct_id,
-        title=one_line(change.title or change.nct_id),
+        title=in_a_line(change.title or change.nct_id),
         date=change.date,
         version=change.version,
         field=change.field,

@@ -12,7 +12,6 @@ from trialsync.model import Presence
 from trialsync.publish.fact_words import fact_words
 from trialsync.publish.privacy import without_contacts
 from trialsync.publish.sheets import study_rows
-from trialsync.publish.text import one_line
 from trialsync.store.filters import ChangeFilter
 from trialsync.study import record
 from trialsync.study.facts import FACTS, overdue
@@ -139,7 +138,7 @@ def _as_it_is(desk: Desk, reader: Reader, sight: Sight, before: str | None) -> A
         before=before,
         older=older,
         first=first,
-        watches=_watches(reader, number),
+        watches=reader.watches_of(number),
     )
 
 
@@ -172,20 +171,22 @@ def _headline(sight: Sight) -> dict[str, Any]:
     phases = [each for each in record.phases(study) if each != "NA"]
     countries = record.countries(study)
     return {
-        "title": one_line(record.title(study) or record.official_title(study) or sight.version.nct_id),
+        "title": rendering.in_a_line(record.title(study) or record.official_title(study) or sight.version.nct_id),
         "official": record.official_title(study),
         "status": record.overall_status(study),
         "last_known": record.last_known_status(study),
         "why": _leaf(study, "statusModule", "whyStopped"),
-        "phases": ", ".join(one_line(each).replace("EARLY_PHASE1", "early phase 1").replace("PHASE", "phase ") for each in phases),
+        "phases": ", ".join(
+            rendering.in_a_line(each).replace("EARLY_PHASE1", "early phase 1").replace("PHASE", "phase ") for each in phases
+        ),
         "type": record.study_type(study),
         "sponsor": record.sponsor(study),
         "class": record.sponsor_class(study),
-        "conditions": [one_line(each) for each in record.conditions(study)],
+        "conditions": [rendering.in_a_line(each) for each in record.conditions(study)],
         "enrolment": record.enrollment(study),
         "enrolment_type": record.enrollment_type(study),
         "sites": len(sites),
-        "countries": countries,
+        "countries": [rendering.in_a_line(each) for each in countries],
         "start": _dated(study, "startDateStruct"),
         "primary": _dated(study, "primaryCompletionDateStruct"),
         "completion": _dated(study, "completionDateStruct"),
@@ -252,10 +253,6 @@ def fact_of_overdue(fact: dict[str, Json]) -> str:
     if what == "results":
         return f"No results are posted; primary completion was on {date}, {since} ago."
     return f"{'Primary completion' if what == 'primary-completion' else 'Completion'} was expected by {date}, {since} ago."
-
-
-def _watches(reader: Reader, number: str) -> list[str]:
-    return reader.watches_of(number)
 
 
 def _modules(study: Study) -> list[tuple[str, list[ShownField]]]:
