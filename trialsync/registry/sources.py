@@ -1,6 +1,6 @@
 """Where studies lie on a disk: files, folders, zips and standard input, opened as streams of text, unpacked by what they hold.
 
-Compression is told by a stream's first bytes, never by its name. Nothing is held in memory but a buffer and a zip's central directory.
+Compression is told by a stream's first bytes, never by its name. Nothing is held in memory but a buffer and a small zip's directory.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from trialsync.errors import FileError
+from trialsync.registry.bulk import MANY, BulkEntry, BulkZip
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -282,15 +284,45 @@ def _in_zip(name: str, opened: Callable[[], IO[bytes]], meter: Meter, *, among: 
     with opened() as stream:
         try:
             with reading():
-                archive = _archive(stream)
+                bulk = _bulk(stream)
+                archive = None if bulk else _archive(stream)
         except Unreadable as error:
             yield _unreadable(name, error, among=among)
             return
-        with archive:
-            for entry in archive.infolist():
-                if _is_entry(entry.filename):
-                    yield Source(f"{name}, {shown(entry.filename)}", _entry(archive, entry), again=True, among=True)
-                    meter.reach(entry.header_offset + entry.compress_size)
+        if bulk:
+            for file in bulk.entries():
+                if _is_entry(file.name):
+                    yield Source(f"{name}, {shown(file.name)}", partial(_bulk_entry, bulk, file), again=True, among=True)
+                    meter.reach(file.offset + file.packed)
+        elif archive:
+            with archive:
+                for entry in archive.infolist():
+                    if _is_entry(entry.filename):
+                        yield Source(f"{name}, {shown(entry.filename)}", _entry(archive, entry), again=True, among=True)
+                        meter.reach(entry.header_offset + entry.compress_size)
+
+
+def _bulk(stream: IO[bytes]) -> BulkZip | None:
+    """Return a zip of very many files, its directory read once from end to end; ``None`` for a smaller one."""
+    try:
+        archive = BulkZip(stream)
+    except (zipfile.BadZipFile, struct.error):
+        return None  # whatever is wrong, the standard library says it
+    if archive.count <= MANY:
+        return None
+    try:
+        named = sum(_is_entry(entry.name) for entry in archive.entries())
+    except (zipfile.BadZipFile, struct.error) as error:
+        raise Unreadable(f"is a zip with a damaged directory: {error}", hint="download it again") from error
+    if not named:
+        raise Unreadable("is a zip without studies", hint="the registry's own holds one .json file a study")
+    return archive
+
+
+@contextmanager
+def _bulk_entry(archive: BulkZip, entry: BulkEntry) -> Iterator[IO[bytes]]:
+    with archive.open(entry) as stream:
+        yield _unpacked(io.BufferedReader(cast("io.RawIOBase", stream), _BUFFER))
 
 
 def _archive(stream: IO[bytes]) -> zipfile.ZipFile:
