@@ -246,4 +246,5 @@ def is_day(value: Json) -> TypeGuard[str]:
 
 def instant(moment: datetime) -> str:
     """Return an aware UTC datetime as ``2026-05-12T07:17:09.285Z``: milliseconds, always ``Z``."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    # Not strftime, which writes a year before 1000 with fewer than four digits.
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -38,6 +38,7 @@ def rows_of(store: Path, **wanted: Any) -> list[dict[str, Any]]:
 FILTERS: dict[str, dict[str, Any]] = {
     "since=2026-05-12": {"since": "2026-05-12"},
     "since=4d": {"since": "2026-05-12"},
+    "since=98000w": {"since": "0148-02-11"},
     "until=2026-05-01": {"until": "2026-05-01"},
     "since=2026-05-01&until=2026-05-07": {"since": "2026-05-01", "until": "2026-05-07"},
     "seen-since=2026-05-13T12:00Z": {"seen_since": "2026-05-13T12:00:00.000Z"},
