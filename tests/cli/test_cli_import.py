@@ -243,3 +243,25 @@ def test_what_cannot_be_imported_is_one_sentence(cli: Terminal, arguments: list[
     ran = cli("import", *arguments, stdin=dumps(ONE))
     assert ran.code == 2
     assert words in sentence(ran)
+
+
+def test_the_bulk_download_begins_a_watch_of_everything(cli: Terminal, tmp_path: Path) -> None:
+    """The registry's zip says that the watch of everything goes on from it, and the next sync asks for what moved alone."""
+    cli.settings({"name": "all", "everything": True}, text="[sync]\nincremental_above = 0\n")
+    cli.ok("init")
+    zipped(tmp_path / "ctg-studies.json.zip")
+    ran = cli.ok("import", "ctg-studies.json.zip")
+    assert f"all has all of it: trialsync sync goes on from load {DAYS[0]} with what moves" in ran.err
+    cli.serve(publish([ONE, TWO], [status(ONE, "COMPLETED", DAYS[1])])).advance()
+    cli.ok("sync")
+    assert [(row["nct_id"], row["before"], row["after"]) for row in cli.ok("changes", "--field", "status.overallStatus").rows] == [
+        (N1, "RECRUITING", "COMPLETED")
+    ]
+    assert [row["whole"] for row in cli.ok("polls").rows if row["origin"] == "poll"] == [False]
+
+
+def test_a_bulk_download_without_a_watch_of_everything_is_studies_from_files(cli: Terminal, tmp_path: Path) -> None:
+    """Where nothing follows everything, the zip is imported like any other file."""
+    zipped(tmp_path / "ctg-studies.json.zip")
+    assert "goes on" not in cli.ok("import", "ctg-studies.json.zip").err
+    assert cli.ok("watches").rows == []

@@ -15,6 +15,8 @@ from trialsync.errors import FileError
 from trialsync.model import By, Ended, Origin, Presence, Watch
 from trialsync.registry.files import read
 from trialsync.registry.sandbox import packaged_loads, read_loads
+from trialsync.sync.load import Whole
+from trialsync.sync.poll import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -346,3 +348,52 @@ def test_what_could_be_read_before_a_broken_file_is_kept(tmp_path: Path) -> None
         assert reader.has(N1)
         (row,) = reader.polls()
     assert (row.ended, row.new, "broken.json" in (row.message or "")) == (Ended.PARTIAL, 1, True)
+
+
+def bulk(path: Path, studies: Iterable[Study]) -> Path:
+    """Write studies as the registry's bulk download."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for study in studies:
+            archive.writestr(f"{number_of(study)[-2:]}/{number_of(study)}.json", json.dumps(study))
+    return path
+
+
+def test_the_bulk_download_begins_the_watch_of_everything(tmp_path: Path) -> None:
+    """After the whole registry came as a zip, the next poll of everything asks for what moved, and misses nothing of it."""
+    loads = publish([ONE, TWO, THREE], [status(ONE, "COMPLETED", DAYS[1]), invent(4, posted=DAYS[1], first_posted=DAYS[1])])
+    world = World(tmp_path, loads)
+    archive = bulk(tmp_path / "ctg-studies.json.zip", [labelled(study, DAYS[0]) for study in world.sandbox.studies().values()])
+    outcome = one(world, archive, whole=Whole(EVERYTHING))
+    assert (outcome.poll.watch, outcome.poll.ended, outcome.poll.load, outcome.poll.new) == ("everything", Ended.COMPLETE, DAYS[0], 4)
+    assert world.brief() == []
+    after = world.next(EVERYTHING, policy=Policy(incremental_above=0))
+    assert not after.poll.whole
+    assert after.previous_load == DAYS[0]
+    assert (N1, "status.overallStatus", "changed", DAYS[1]) in world.brief()
+    assert ("NCT00000004", "watch.everything", "added", DAYS[1]) in world.brief()
+    assert ("NCT00000004", "registry.presence", "added", DAYS[1]) in world.brief()
+
+
+def test_a_newer_bulk_download_is_news(tmp_path: Path) -> None:
+    """A second download gives what changed since, and the studies that are new in it, as a poll of its load would."""
+    newcomer = invent(4, posted=DAYS[1], first_posted=DAYS[1])
+    world = World(tmp_path, publish([ONE, TWO]))
+    one(world, bulk(tmp_path / "first.zip", [labelled(ONE, DAYS[0]), labelled(TWO, DAYS[0])]), whole=Whole(EVERYTHING))
+    later = [status(ONE, "COMPLETED", DAYS[1]), TWO, newcomer]
+    one(world, bulk(tmp_path / "second.zip", [labelled(study, DAYS[1]) for study in later]), whole=Whole(EVERYTHING))
+    assert {(row.nct_id, row.path) for row in world.log()} >= {
+        (N1, "status.overallStatus"),
+        ("NCT00000004", "watch.everything"),
+        ("NCT00000004", "registry.presence"),
+    }
+
+
+@pytest.mark.parametrize("fault", ["of two loads", "with a bad record"])
+def test_a_download_that_is_not_all_of_one_load_begins_nothing(fault: str, tmp_path: Path) -> None:
+    """Where a record was left out, or stands for another load, the next poll of everything walks all of it."""
+    world = World(tmp_path, publish([ONE, TWO]))
+    second = labelled(TWO, "2026-01-30") if fault == "of two loads" else {"protocolSection": {"identificationModule": {"nctId": N2}}}
+    outcome = one(world, bulk(tmp_path / "a.zip", [labelled(ONE, DAYS[0]), second]), whole=Whole(EVERYTHING))
+    assert outcome.poll.watch is None
+    after = world.poll(EVERYTHING, policy=Policy(incremental_above=0))
+    assert (after.poll.whole, after.previous_load) == (True, None)

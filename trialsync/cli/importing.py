@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import date
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,9 +16,13 @@ from trialsync.cli.syncing import say_some
 from trialsync.errors import BadDate
 from trialsync.publish.confirmed import confirmed
 from trialsync.registry import files
-from trialsync.sync.load import load
+from trialsync.registry.bulk import is_download
+from trialsync.registry.numbers import nct_ids_in
+from trialsync.sync.load import Whole, load
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trialsync.sync.poll import Outcome
 
 
@@ -31,6 +36,9 @@ def import_(app: App, paths: tuple[str, ...], *, label: str | None) -> int:
     Compressed files (.gz, .bz2, .xz, .zst) are read as they are. Lines with "load", "nctId" and "study" are recorded load by load.
     Elsewhere a record stands for --load, else for the load that it names (versionHolder), else for its posted date.
 
+    The registry's bulk download, a zip of all its studies, begins a watch with everything = true, where the settings have one: the next
+    sync asks for what moved. An import that was broken off is typed again, and goes on fast.
+
     \b
       trialsync import NCT07263919.json
       trialsync import ctg-studies.json.zip
@@ -41,6 +49,7 @@ def import_(app: App, paths: tuple[str, ...], *, label: str | None) -> int:
             label = date.fromisoformat(label).isoformat()
         except ValueError:
             raise BadDate(f"--load {label!r} is not a day", hint="for example 2026-05-12") from None
+    whole = None if label else _whole(app, paths)
     skipped: list[str] = []
     code = 0
     with progress("import", "bytes") as tell:
@@ -57,16 +66,29 @@ def import_(app: App, paths: tuple[str, ...], *, label: str | None) -> int:
                     now=now,
                     baseline=app.settings.store.baseline,
                     label=label,
+                    whole=whole,
                 ):
-                    code = max(code, _report(outcome))
+                    code = max(code, _report(outcome, whole))
                     skipped.extend(outcome.skipped)
             finally:
                 say_some([f"skipped: {sentence}" for sentence in skipped])
     return code
 
 
-def _report(outcome: Outcome) -> int:
+def _whole(app: App, paths: Sequence[str]) -> Whole | None:
+    """Return the watch that the paths hold all of: that of everything, where they are the registry's bulk download."""
+    everything = next((table for table in app.settings.tables if table.everything), None)
+    if everything is None or len(paths) != 1 or not Path(paths[0]).is_file() or not is_download(Path(paths[0])):
+        return None
+    return Whole(app.settings.watch(everything, nct_ids_in), app.settings.sync.sweep_days)
+
+
+def _report(outcome: Outcome, whole: Whole | None) -> int:
     if outcome.poll.studies or outcome.error is None:
         say(f"import: {confirmed(outcome.poll)}")
+    if whole is not None and outcome.poll.watch is not None:
+        say(f"  {whole.watch.name} has all of it: trialsync sync goes on from load {outcome.poll.load} with what moves")
+    elif whole is not None:
+        say(f"  something of it was left out, or it is of several loads: the next sync of {whole.watch.name} walks everything")
     say_some(outcome.notes)
     return PARTIAL if outcome.skipped else 0

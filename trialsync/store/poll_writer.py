@@ -124,10 +124,13 @@ class PollWriter(Pages):
     def last_complete(self, watch: str | None, query: str | None = None) -> CompletePoll | None:
         """Return the last poll of a watch (``None``: of no watch) that ended complete, with the query that it asked, or ``None``.
 
+        An import of files that hold all of a watch is one too.
+
         Where a ``query`` is named, only polls that asked just that count.
         """
         row = self._db.row(
-            f"SELECT {POLL_COLUMNS}, p.\"query\" FROM polls p WHERE p.watch IS ?1 AND p.ended = 'complete' AND p.origin = 'poll' "
+            f"SELECT {POLL_COLUMNS}, p.\"query\" FROM polls p WHERE p.watch IS ?1 AND p.ended = 'complete' "
+            "AND (p.origin = 'poll' OR p.watch IS NOT NULL) "
             'AND (?2 IS NULL OR p."query" = ?2) ORDER BY p.id DESC LIMIT 1',
             (watch, query),
         )

@@ -7,14 +7,17 @@ from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import FileError
 from trialsync.model import Ended, Origin, Poll, instant, is_day
+from trialsync.registry import query
 from trialsync.registry.files import BadRecord, FoundStudy, Unlisted
 from trialsync.study import record
 from trialsync.sync import presence
-from trialsync.sync.arrivals import Arrival, Receiver, Tally
+from trialsync.sync.arrivals import Arrival, Joining, Receiver, Tally
+from trialsync.sync.moved import plan
 from trialsync.sync.poll import finish
 from trialsync.sync.ready import ReadyAhead
 
@@ -23,16 +26,17 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from datetime import datetime
 
+    from trialsync.model import Slice, Watch
     from trialsync.registry.files import Found
     from trialsync.store.writer import Writer
     from trialsync.study.diff import BaselineFields
     from trialsync.sync.poll import Outcome
     from trialsync.sync.ready import Ready
 
-PAGE_STUDIES: Final = 250
+PAGE_STUDIES: Final = 125
 """So many studies are recorded in one transaction."""
 
-PAGE_BYTES: Final = 8_000_000
+PAGE_BYTES: Final = 4_000_000
 """A transaction ends earlier when its records are this large together, so that memory stays flat."""
 
 
@@ -76,6 +80,26 @@ class _Taken:
     waiting: deque[_Batch] = field(default_factory=deque)
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A watch that files hold all of, as the registry's bulk download does of everything; swept anew within ``sweep_days`` from then on."""
+
+    watch: Watch
+    sweep_days: int = 7
+
+    def joining(self, writer: Writer) -> Joining:
+        """Return how the files' studies join the watch, which is written down with it."""
+        asked = query.canonical(self.watch)
+        last = writer.last_complete(self.watch.name)
+        writer.save_watch(self.watch, asked)
+        shown = last.poll.load if last is not None else None
+        return Joining(self.watch.name, writer.members(self.watch.name), last is not None and last.query == asked, shown, shown)
+
+    def slices(self, writer: Writer, load: str | None) -> list[Slice]:
+        """Return the parts of the watch, all of them shown by a load."""
+        return [replace(part, swept=load) for part in plan(writer.members_posted(self.watch.name), self.sweep_days)]
+
+
 def load(
     found: Iterable[Found],
     *,
@@ -83,20 +107,21 @@ def load(
     now: Callable[[], datetime],
     baseline: BaselineFields = "core",
     label: str | None = None,
+    whole: Whole | None = None,
 ) -> Iterator[Outcome]:
     """Record what files hold; yield how each part ended: dated lines one load after the other, everything else in one.
 
     A record's load is that of its dated line, else ``label`` (an ISO day), else its ``versionHolder``, else its posted date. Dated lines
     say of each load what changed in it, so a study that stood before and does not stand again was confirmed by it. A record older than
-    what the store has is skipped and named. Raises FileError where a file can't be read on, after the outcome of what could be read;
-    StoreError.
+    what the store has is skipped and named. Where files hold all of a watch (``whole``), each record of one load, they count as a poll of
+    it. Raises FileError where a file can't be read on, after the outcome of what could be read; StoreError.
     """
     history = _History()
     with ReadyAhead(baseline) as ahead:
         for (file, dated), part in groupby(found, key=_Place()):
             history.begin(file)
             with _few_collections():
-                outcome = _part(part, dated, history, ahead, writer=writer, now=now, baseline=baseline, label=label)
+                outcome = _part(part, dated, history, ahead, writer=writer, now=now, baseline=baseline, label=label, whole=whole)
             yield outcome
             if outcome.error is not None:
                 raise outcome.error
@@ -158,12 +183,15 @@ def _part(
     now: Callable[[], datetime],
     baseline: BaselineFields,
     label: str | None,
+    whole: Whole | None,
 ) -> Outcome:
     """Record one load of dated lines, or everything else, as one row among the polls."""
     started = instant(now())
-    poll_id = writer.begin_poll(watch=None, origin=Origin.IMPORT, load=dated, data_timestamp=None, query=None, started=started)
+    asked = query.canonical(whole.watch) if whole is not None else None
+    poll_id = writer.begin_poll(watch=None, origin=Origin.IMPORT, load=dated, data_timestamp=None, query=asked, started=started)
     tally = Tally()
-    receiver = Receiver(writer, Origin.IMPORT, started, baseline, tally)
+    joining = whole.joining(writer) if whole is not None and dated is None else None
+    receiver = Receiver(writer, Origin.IMPORT, started, baseline, tally, joining)
     taken, error = _Taken(), None
     try:
         _take(part, taken, receiver, ahead, label)
@@ -187,6 +215,9 @@ def _part(
     else:
         tally.seen &= {nct_id for nct_id, load_of in taken.latest.items() if load_of == stands_for}
     row = Poll(poll_id, None, Origin.IMPORT, stands_for, None, started, None, None)
+    if whole is not None and joining is not None and error is None and not tally.skipped and set(taken.latest.values()) == {stands_for}:
+        row = replace(row, watch=whole.watch.name)
+        tally.slices = whole.slices(writer, stands_for)
     ended = Ended.COMPLETE if error is None else Ended.PARTIAL if tally.studies else Ended.FAILED
     return finish(row, ended, tally, error, writer=writer, now=now)
 
@@ -203,7 +234,7 @@ def _take(part: Iterable[Found], taken: _Taken, receiver: Receiver, ahead: Ready
             if arrival is None:
                 continue
             nct_id = record.check(each.study)
-            taken.latest[nct_id] = max(arrival.load, taken.latest.get(nct_id, ""))
+            taken.latest[nct_id] = intern(max(arrival.load, taken.latest.get(nct_id, "")))
             taken.survivors.update(dict.fromkeys(record.aliases(each.study), nct_id))
             if taken.batch.add(arrival):
                 taken.batch.begin(ahead, receiver.writer)
