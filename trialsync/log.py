@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 
 import structlog
@@ -25,7 +26,8 @@ def configure(stream: TextIO, *, level: Level, format: Format, environ: Mapping[
 
     ``format`` is ``console`` (coloured on a terminal unless ``NO_COLOR`` is set), ``json`` (one object a line, ASCII), or ``auto``: console
     where ``stream`` is a terminal, JSON otherwise. Each line has an ISO 8601 timestamp in UTC, but not where systemd's journal reads the
-    stream (``JOURNAL_STREAM`` names it), as the journal keeps its own. What libraries say through the standard library's logging joins the
+    stream (``JOURNAL_STREAM`` names it), as the journal keeps its own. A line that can't be written (a full disk, a reader that went away)
+    is lost, and what it tells of goes on. What libraries say through the standard library's logging joins the
     same stream from ``warning`` up, from ``info`` up at level ``debug``. Text in a line cannot break it: what does not print is escaped and
     a text longer than 2,000 characters is cut.
     """
@@ -41,10 +43,20 @@ def configure(stream: TextIO, *, level: Level, format: Format, environ: Mapping[
     structlog.configure(
         processors=[*before, *last],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=lambda *_: _Lossy(stream),
         cache_logger_on_first_use=False,
     )
     _join_libraries(stream, before, last, logging.INFO if level == "debug" else max(logging.WARNING, _LEVELS[level]))
+
+
+class _Lossy(structlog.WriteLogger):
+    """Writes lines to a stream, as long as that takes them: no work ends because nobody can be told of it."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = error = critical = exception = fatal = msg
 
 
 def _join_libraries(stream: TextIO, before: list[Processor], last: list[Processor], level: int) -> None:

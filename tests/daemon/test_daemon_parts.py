@@ -200,11 +200,18 @@ def test_a_scheduler_that_hangs_is_not_fed(tmp_path: Path) -> None:
     """Where the scheduler has not ticked for a while the watchdog gets nothing, though the store answers."""
     schema.create(tmp_path / "trialsync.db")
     clock = Hand()
-    timetable = Timetable(lambda _: None, now=lambda: NOW, monotonic=clock)
+    time = Clock(lambda: NOW + timedelta(seconds=clock.at), clock)
+    timetable = Timetable(lambda _: None, now=time.now, monotonic=clock)
     settings = settings_of(tmp_path, "")
     with NotifySocket(tmp_path) as manager, structlog.testing.capture_logs() as logged:
         supervision = Supervision(
-            lambda: settings, timetable, Alarms(), Notifier(manager.address), watchdog=6.0, clock=Clock(lambda: NOW, clock)
+            lambda: settings,
+            timetable,
+            Alarms(),
+            Notifier(manager.address),
+            working=lambda: None,
+            watchdog=6.0,
+            clock=time,
         )
         supervision.beat()
         clock.at += 60

@@ -40,17 +40,21 @@ def run(app: App) -> int:
     found = app.settings
     _log_as(found)
     folder = Path.cwd()
+    # The file that was found at the start, not the first that is found then: where it is gone, that is said.
+    config = found.source or app.config
     with Signals() as signals:
         outside = Outside(
             clock=Clock(now, time.monotonic),
             wait=signals.wait,
-            load=lambda: settings.load(app.config, os.environ, folder),
+            load=lambda: settings.load(config, os.environ, folder),
             log_as=_log_as,
             leave=_leave,
             notifier=Notifier.of(os.environ),
             watchdog=watchdog_seconds(os.environ, os.getpid()),
         )
-        return Daemon(found, outside).run()
+        code = Daemon(found, outside).run()
+    _flush()
+    return code
 
 
 def _log_as(found: Settings) -> None:
@@ -58,6 +62,14 @@ def _log_as(found: Settings) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     os._exit(code)
+
+
+def _flush() -> None:
+    """Write out what was said; where nobody takes it any more, let it go: Python would try again, and end with a code for that."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import http.client
+import threading
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
@@ -13,11 +15,38 @@ from trialsync import __version__
 from trialsync.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trialsync.settings import Secret
 
 log = structlog.get_logger()
 
 _SECONDS = 5.0
+_SLOW_SECONDS = 60.0
+
+
+class Heartbeat:
+    """Sends heartbeats from a thread of its own, one at a time: one that hangs holds up no poll, and no end of the process."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._thread: threading.Thread | None = None
+        self._began = 0.0
+
+    def send(self, secret: Secret | None) -> None:
+        """Begin to fetch the heartbeat's address, where there is one; while the one before is under way, that one stands for this too."""
+        if secret is None:
+            return
+        if self._thread is not None and self._thread.is_alive():
+            # Each step of a request has its limit, all of them together have none: an answer can come byte by byte.
+            if self._monotonic() - self._began > _SLOW_SECONDS:
+                log.warning("heartbeat.failed", kind="TimeoutError")
+            return
+        self._began = self._monotonic()
+        # What is bound to log lines belongs to a thread; this is about the poll of the one that asks.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(send_heartbeat, secret), name="heartbeat", daemon=True)
+        self._thread.start()
 
 
 def send_heartbeat(secret: Secret | None) -> bool:

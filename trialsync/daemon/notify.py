@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LONGEST_STATUS = 500
+_MOST_DIGITS = 20
 
 
 class Notifier:
@@ -67,6 +68,7 @@ def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
     if environ.get("WATCHDOG_PID") not in {None, "", str(pid)}:
         return None
     microseconds = environ.get("WATCHDOG_USEC", "")
-    if not (microseconds.isascii() and microseconds.isdecimal()) or not int(microseconds):
+    # The manager counts in 64 bits; what is longer it did not write.
+    if not (microseconds.isascii() and microseconds.isdecimal() and len(microseconds) <= _MOST_DIGITS) or not int(microseconds):
         return None
     return int(microseconds) / 1_000_000

@@ -15,11 +15,12 @@ from trialsync.daemon.copies import is_missing
 from trialsync.daemon.decisions import needs_restart
 from trialsync.daemon.signals import ENDING, RELOADING
 from trialsync.daemon.supervision import Supervision
-from trialsync.daemon.timetable import COPY, TICK_SECONDS, Timetable
+from trialsync.daemon.timetable import COPY, Timetable
 from trialsync.daemon.worker import Worker
-from trialsync.errors import SettingsError, StoreError
+from trialsync.errors import SettingsError, Stopped, StoreError
 from trialsync.model import instant
 from trialsync.store.reader import Reader
+from trialsync.store.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ PATIENCE: Final = 3.0
 DEADLINE: Final = 8.5
 """After so many seconds the process ends whatever is left: what was committed is kept, and the next poll calls this one failed."""
 
+_FAREWELL_SECONDS: Final = 0.3
 _LOOK_EVERY: Final = 3600.0
 
 
@@ -74,7 +76,13 @@ class Daemon:
         self._worker = Worker(self._agenda, lambda: self._settings, self._after, clock=clock)
         self._alarms = Alarms()
         self._supervision = Supervision(
-            lambda: self._settings, self._timetable, self._alarms, outside.notifier, watchdog=outside.watchdog, clock=clock
+            lambda: self._settings,
+            self._timetable,
+            self._alarms,
+            outside.notifier,
+            working=self._worker.trouble,
+            watchdog=outside.watchdog,
+            clock=clock,
         )
         self._metrics: Metrics | None = None
         self._pages: Pages | None = None
@@ -92,9 +100,7 @@ class Daemon:
 
     def _start(self) -> None:
         settings = self._settings
-        if not settings.tables and settings.web is None:
-            where = settings.source or "no settings file was found"
-            raise SettingsError(f"there is nothing to follow ({where})", hint="trialsync init, or add a [[watch]]")
+        _something_to_do(settings)
         last = self._last_polls(settings)
         if settings.web is not None:
             self._open_pages(settings)
@@ -121,7 +127,7 @@ class Daemon:
         assert settings.web is not None  # noqa: S101 - the caller looked
         self._metrics = Metrics()
         now = self._outside.clock.now
-        self._pages = Pages(settings.web, settings, self._metrics, lambda: self._timetable.silence() < 4 * TICK_SECONDS, now=now)
+        self._pages = Pages(settings.web, settings, self._metrics, lambda: self._supervision.at_work() is None, now=now)
         self._pages.start()
 
     def _last_polls(self, settings: Settings) -> dict[str, datetime]:
@@ -175,6 +181,7 @@ class Daemon:
         old = self._settings
         try:
             new = self._outside.load()
+            _something_to_do(replace(new, web=old.web))
             last = self._last_polls(replace(new, store=old.store))
         except SettingsError as error:
             log.error("daemon.reload_refused", error=str(error))  # noqa: TRY400 - the sentence says it all
@@ -200,9 +207,11 @@ class Daemon:
         for table in new.tables:
             asked = before.get(table.name)
             if asked is not None and _asks(asked) != _asks(table):
-                self._agenda.release(table.name)
+                self._worker.failures.pop(table.name, None)
                 self._agenda.add(table.name)
-        if new.backup != old.backup and is_missing(new, self._outside.clock.now()):
+            # Whoever reloads may have mended what was wrong, be it outside the settings.
+            self._agenda.release(table.name)
+        if is_missing(new, self._outside.clock.now()):
             self._agenda.add(COPY)
         log.info("daemon.reloaded", watches=[table.name for table in new.tables])
         if waiting:
@@ -224,15 +233,28 @@ class Daemon:
         while not (self._worker.join(0.05) and (self._pages is None or self._pages.join(0.05))):
             again = self._outside.wait(0.1)
             if again in ENDING:
-                log.warning("daemon.stopped", at_once=True)
-                self._outside.leave(128 + again)
+                self._leave(128 + again, at_once=True)
             if not cut and monotonic() - began > PATIENCE:
                 cut = True
                 self._worker.interrupt()
             if monotonic() - began > DEADLINE:
-                log.warning("daemon.stopped", left=self._worker.current or "requests for pages")
-                self._outside.leave(0)
+                self._leave(0)
         log.info("daemon.stopped", seconds=round(monotonic() - began, 3))
+
+    def _leave(self, code: int, **why: bool) -> None:
+        """End the process at once, with what is still under way named in the log, and in the row of its poll where the store can be had."""
+        doing = self._worker.current
+        if doing is not None:
+            Writer.abandon(self._settings.store.path, str(Stopped()), wait_seconds=_FAREWELL_SECONDS)
+        log.warning("daemon.stopped", **why, left=doing or "requests for pages")
+        self._outside.leave(code)
+
+
+def _something_to_do(settings: Settings) -> None:
+    """Raise SettingsError where there is neither a watch nor a page to serve: a file that an editor has just emptied, perhaps."""
+    if not settings.tables and settings.web is None:
+        where = settings.source or "no settings file was found"
+        raise SettingsError(f"there is nothing to follow ({where})", hint="trialsync init, or add a [[watch]]")
 
 
 def _asks(table: WatchTable) -> WatchTable:

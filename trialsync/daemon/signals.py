@@ -20,9 +20,15 @@ class Signals:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        # What came while everything was ending already would otherwise end the process a second time, with another code.
+        while self.wait(0) is not None:
+            pass
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
     def wait(self, seconds: float) -> signal.Signals | None:
-        """Return the next signal that came, or comes within so many seconds; None where none does."""
-        found = signal.sigtimedwait(ENDING | RELOADING, seconds)
+        """Return the next signal that came, or comes within so many seconds; None where none does.
+
+        One that ends is given out before one that reloads, however many of those come: the system itself gives out the lowest number first.
+        """
+        found = signal.sigtimedwait(ENDING, 0) or signal.sigtimedwait(ENDING | RELOADING, seconds)
         return signal.Signals(found.si_signo) if found is not None else None

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
 from apscheduler.executors.debug import DebugExecutor  # type: ignore[import-untyped]
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
-from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]
-from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
+from apscheduler.triggers.base import BaseTrigger  # type: ignore[import-untyped]
 
 from trialsync.daemon.decisions import first_due
+from trialsync.settings import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trialsync.settings import Backup, Schedule, Settings, WatchTable
+    from trialsync.settings import Backup, Settings, WatchTable
 
 COPY: Final = "a copy of the store"
 """The name of the nightly copy on the agenda; no watch can have it."""
@@ -24,8 +23,28 @@ COPY: Final = "a copy of the store"
 TICK_SECONDS: Final = 5
 """So often the scheduler shows that it ticks; in between it may sleep."""
 
+SET_BACK: Final = 30.0
+"""A clock that goes back by more than so many seconds was set; less is how clocks are kept right."""
+
 _TICK: Final = "tick"
 _WATCH: Final = "watch "
+
+
+class _Times(BaseTrigger):  # type: ignore[misc]
+    """The times of a schedule, up to ``jitter`` seconds late by chance.
+
+    However far the clock has jumped, the next one lies ahead of it. APScheduler's own triggers count every time that was missed: a machine
+    that gets its date after the start, decades of seconds.
+    """
+
+    def __init__(self, due_after: Callable[[datetime], datetime], jitter: timedelta | None = None) -> None:
+        self._due_after = due_after
+        self._jitter = jitter.total_seconds() if jitter else None
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        due = self._due_after(previous_fire_time or now)
+        late: datetime = self._apply_jitter(due if due > now else self._due_after(now), self._jitter, now)
+        return late
 
 
 class Timetable:
@@ -39,6 +58,7 @@ class Timetable:
         self._now = now
         self._monotonic = monotonic
         self._ticked = monotonic()
+        self._ahead = self._now().timestamp() - monotonic()
         self._schedules: dict[str, Schedule] = {}
         self._backup: Backup | None = None
         # Jobs run in the scheduler's thread: each does no more than put a name on the agenda. None as the grace time lets no late job be
@@ -51,7 +71,7 @@ class Timetable:
 
     def start(self) -> None:
         """Begin."""
-        self._scheduler.add_job(self._tick, IntervalTrigger(seconds=TICK_SECONDS, timezone=UTC), id=_TICK)
+        self._scheduler.add_job(self._tick, _Times(lambda moment: moment + timedelta(seconds=TICK_SECONDS)), id=_TICK)
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -65,6 +85,20 @@ class Timetable:
 
     def _tick(self) -> None:
         self._ticked = self._monotonic()
+
+    def look_at_clock(self) -> bool:
+        """Return whether the clock was set back since the last look; the schedules then go on from what it shows now.
+
+        Otherwise nothing would be due until it shows again what it showed before.
+        """
+        now = self._now()
+        ahead = now.timestamp() - self._monotonic()
+        back, self._ahead = self._ahead - ahead, ahead
+        if back <= SET_BACK:
+            return False
+        for job in self._scheduler.get_jobs():
+            self._scheduler.modify_job(job.id, next_run_time=job.trigger.get_next_fire_time(None, now))
+        return True
 
     def set(self, settings: Settings, last: Mapping[str, datetime]) -> None:
         """Keep the schedules of these settings; what is not changed in them goes on as it was.
@@ -90,14 +124,23 @@ class Timetable:
             self._due(name)
             first = schedule.due_after(now)
         self._scheduler.add_job(
-            self._due, _trigger(schedule, first), args=[name], id=_WATCH + name, next_run_time=first, replace_existing=True
+            self._due,
+            _Times(schedule.due_after, schedule.jitter),
+            args=[name],
+            id=_WATCH + name,
+            next_run_time=first,
+            replace_existing=True,
         )
 
     def _set_copy(self, table: Backup | None) -> None:
         if table is None:
             self._scheduler.remove_job(COPY)
             return
-        trigger = CronTrigger(hour=table.at.hour, minute=table.at.minute, second=table.at.second, timezone=ZoneInfo(table.timezone))
+        nightly, seconds = (
+            Schedule(cron=f"{table.at.minute} {table.at.hour} * * *", timezone=table.timezone),
+            timedelta(seconds=table.at.second),
+        )
+        trigger = _Times(lambda moment: nightly.due_after(moment - seconds) + seconds)
         self._scheduler.add_job(self._due, trigger, args=[COPY], id=COPY, replace_existing=True)
 
     def next(self) -> dict[str, datetime]:
@@ -109,13 +152,3 @@ class Timetable:
 def schedule_of(table: WatchTable, settings: Settings) -> Schedule:
     """Return a watch's schedule: its own, or that of all."""
     return table.schedule or settings.schedule
-
-
-def _trigger(schedule: Schedule, first: datetime) -> CronTrigger | IntervalTrigger:
-    jitter = schedule.jitter.total_seconds() if schedule.jitter else None
-    if schedule.cron is None:
-        seconds = schedule.every.total_seconds() if schedule.every else 3600
-        return IntervalTrigger(seconds=seconds, start_date=first, timezone=UTC, jitter=jitter)
-    trigger = CronTrigger.from_crontab(schedule.cron, timezone=ZoneInfo(schedule.timezone or "UTC"))
-    trigger.jitter = jitter
-    return trigger

@@ -10,7 +10,7 @@ import structlog
 
 from trialsync.daemon.copies import make_copy
 from trialsync.daemon.decisions import BUSY_PAUSE, is_said, pause_after
-from trialsync.daemon.heartbeat import send_heartbeat
+from trialsync.daemon.heartbeat import Heartbeat
 from trialsync.daemon.timetable import COPY, schedule_of
 from trialsync.errors import Stopped, StoreBusy, TrialsyncError
 from trialsync.model import Ended
@@ -32,6 +32,10 @@ log = structlog.get_logger()
 
 COMMAND: Final = "trialsync run"
 """What others are told while a poll holds the store."""
+
+SILENCE: Final = 3600.0
+"""A worker that is at something and shows no sign of life for so many seconds hangs. A request with its answer and a wait that the registry
+asks for are a quarter of an hour at most, a copy of a store of many gigabytes is less than this."""
 
 _SHOWN: Final = 10
 
@@ -70,6 +74,8 @@ class Worker:
         self._registry: Registry | None = None
         self._table: RegistryTable | None = None
         self._busy = 0
+        self._sign = clock.monotonic()
+        self._heartbeat = Heartbeat(clock.monotonic)
         self.failures: dict[str, int] = {}
         self.current: str | None = None
         self.last: Poll | None = None
@@ -94,8 +100,26 @@ class Worker:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def forget(self, name: str) -> None:
+        """Count the failures of a watch from none, and hold it back no longer."""
+        self.failures.pop(name, None)
+        self._agenda.release(name)
+
+    def trouble(self) -> str | None:
+        """Return why nothing is polled though it may be due, None where all is well."""
+        if self._stop.is_set() or self._thread.ident is None:
+            return None
+        if not self._thread.is_alive():
+            return "the worker has ended"
+        silence, doing = self._clock.monotonic() - self._sign, self.current
+        return f"{doing} has shown no sign of life for {silence:.0f} seconds" if doing is not None and silence > SILENCE else None
+
+    def _live(self) -> None:
+        self._sign = self._clock.monotonic()
+
     def _work(self) -> None:
         while (name := self._agenda.take()) is not None:
+            self._live()
             self.current = name
             done: Followed | None = None
             try:
@@ -118,7 +142,7 @@ class Worker:
     def _poll(self, name: str) -> Followed | None:
         """Poll a watch, and decide when it is asked again where that did not end well."""
         settings = self._settings()
-        table = next((table for table in settings.tables if table.name == name), None)
+        table = _table(name, settings)
         if table is None:
             return None
         with structlog.contextvars.bound_contextvars(watch=name):
@@ -129,13 +153,19 @@ class Worker:
                     for before, _ in rename_watches(settings, writer):
                         log.info("watch.renamed", was=before)
                     followed = follow(
-                        table, settings=settings, registry=registry, writer=writer, now=self._clock.now, stop=self._stop.is_set
+                        table,
+                        settings=settings,
+                        registry=registry,
+                        writer=writer,
+                        now=self._clock.now,
+                        progress=lambda *_: self._live(),
+                        stop=self._stop.is_set,
                     )
             except StoreBusy as busy:
                 self._is_busy(name, busy)
                 return None
             except TrialsyncError as error:
-                self._failed(name, table, error=str(error))
+                self._failed(name, settings, error=str(error))
                 return None
             self._busy = 0
             self._say(followed)
@@ -143,9 +173,9 @@ class Worker:
             if row.ended in {Ended.COMPLETE, Ended.NOTHING_NEW}:
                 self._recovered(name)
                 if not self._stop.is_set():
-                    send_heartbeat(settings.heartbeat)
+                    self._heartbeat.send(settings.heartbeat)
             elif not isinstance(followed.outcome.error, Stopped):
-                self._failed(name, table, ended=row.ended.value if row.ended else None, error=row.message, poll=row.id)
+                self._failed(name, settings, ended=row.ended.value if row.ended else None, error=row.message, poll=row.id)
             return followed
 
     def _connected(self, table: RegistryTable) -> Registry:
@@ -173,6 +203,7 @@ class Worker:
             return self._registry
 
     def _sleep(self, seconds: float) -> None:
+        self._live()
         if self._stop.wait(seconds):
             raise Stopped
 
@@ -182,9 +213,17 @@ class Worker:
             log.warning("store.busy", error=str(busy), times=self._busy, again_in=BUSY_PAUSE)
         self._agenda.postpone(name, BUSY_PAUSE)
 
-    def _failed(self, name: str, table: WatchTable | None, **why: str | int | None) -> None:
+    def _failed(self, name: str, settings: Settings | None, **why: str | int | None) -> None:
+        """Let what failed, under these settings, be due again after a while; each time later."""
+        now, table = self._settings(), _table(name, self._settings())
+        if settings is not None and (table is None or table != _table(name, settings) or now.registry != settings.registry):
+            # Other settings came under way: what failed is asked for no more, or how it is asked now was not tried yet.
+            self.forget(name)
+            if table is not None:
+                self._agenda.add(name)
+            return
         failures = self.failures[name] = self.failures.get(name, 0) + 1
-        pause = pause_after(failures, schedule_of(table, self._settings()).every if table else None)
+        pause = pause_after(failures, schedule_of(table, now).every if table else None)
         if is_said(failures):
             log.warning("watch.failing", watch=name, failures=failures, again_in=pause, **why)
         self._agenda.postpone(name, pause)
@@ -204,6 +243,10 @@ class Worker:
             _log_some("poll.noted", outcome.notes, outcome.poll.id, key="notes")
         if outcome.skipped:
             _log_some("poll.skipped", outcome.skipped, outcome.poll.id, key="records")
+
+
+def _table(name: str, settings: Settings) -> WatchTable | None:
+    return next((table for table in settings.tables if table.name == name), None)
 
 
 def _log_some(event: str, found: Sequence[str], poll: int, *, key: str) -> None:

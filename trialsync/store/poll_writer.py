@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trialsync.model import Ended
 from trialsync.store import codec
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from trialsync.store.connection import Connection
 
 
-def end_forgotten_polls(connection: Connection) -> None:
+FORGOTTEN: Final = "the process ended before the poll did"
+
+
+def end_forgotten_polls(connection: Connection, message: str = FORGOTTEN) -> None:
     """Call the polls failed that never ended, inside a transaction: who holds the store for writing knows that nobody is at them."""
     for (number,) in list(connection.rows("SELECT id FROM polls WHERE ended IS NULL")):
-        connection.execute(
-            "UPDATE polls SET ended = ?, message = 'the process ended before the poll did' WHERE id = ?", (Ended.FAILED.value, number)
-        )
+        connection.execute("UPDATE polls SET ended = ?, message = ? WHERE id = ?", (Ended.FAILED.value, message, number))
         seal_poll(connection, number)
 
 

@@ -10,7 +10,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Self
 
-from trialsync.errors import StoreUnwritable
+from trialsync.errors import StoreError, StoreUnwritable
 from trialsync.model import instant
 from trialsync.store import schema
 from trialsync.store.connection import Connection, check_file, connect
@@ -68,6 +68,29 @@ class Writer(FirstWriter, HistoryWriter, LogWriter, PollWriter, WatchWriter, Not
                 connection.raw.close()
             lock.release()
             raise
+
+    @staticmethod
+    def abandon(path: Path, message: str, *, wait_seconds: float) -> bool:
+        """Write down why the poll that this process is at will never end, before the process leaves it where it is; return whether it was.
+
+        For another thread than the one that writes, which may be in the middle of a transaction: that is waited for so long. Where the
+        poll ends all the same, its own words replace these.
+        """
+        try:
+            connection = connect(path, writable=True, wait_seconds=wait_seconds)
+        except StoreError:
+            return False
+        try:
+            with connection.atomic():
+                # What another process is at is none of ours.
+                if connection.value("SELECT pid FROM holder WHERE host = ?", (socket.gethostname(),)) != os.getpid():
+                    return False
+                end_forgotten_polls(connection, message)
+        except StoreError:
+            return False
+        finally:
+            connection.raw.close()
+        return True
 
     def end_poll(self, poll: Poll, slices: Sequence[Slice] | None = None) -> None:
         """Write down how a poll ended; ``slices``, where given, are the parts of its watch from now on, kept with it or not at all.
