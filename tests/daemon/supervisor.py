@@ -79,33 +79,37 @@ class Running:
         notify: NotifySocket | None = None,
         watchdog: float | None = None,
         environ: Mapping[str, str] | None = None,
+        search: bool = False,
     ) -> None:
         self.folder = folder
         self.store = folder / "trialsync.db"
-        self.file = folder / "trialsync.toml"
+        # Found by a search from its folder, or named.
+        self.file = folder / "config" / "trialsync.toml" if search else folder / "trialsync.toml"
+        self.named = [] if search else ["--config", str(self.file)]
+        self.file.parent.mkdir(exist_ok=True)
         self.events: list[dict[str, Any]] = []
         self.raw: list[str] = []
         if not self.store.exists():
             schema.create(self.store)
         self.settings(text)
-        self._environ = {name: value for name, value in os.environ.items() if not name.startswith(("TRIALSYNC_", "NOTIFY_", "WATCHDOG_"))}
-        self._environ |= {"TRIALSYNC_API_URL": api_url, "NO_PROXY": "*", **(environ or {})}
+        self.environ = {name: value for name, value in os.environ.items() if not name.startswith(("TRIALSYNC_", "NOTIFY_", "WATCHDOG_"))}
+        self.environ |= {"TRIALSYNC_API_URL": api_url, "NO_PROXY": "*", **(environ or {})}
         if notify is not None:
-            self._environ["NOTIFY_SOCKET"] = notify.address
+            self.environ["NOTIFY_SOCKET"] = notify.address
         if watchdog is not None:
-            self._environ["WATCHDOG_USEC"] = str(int(watchdog * 1_000_000))
+            self.environ["WATCHDOG_USEC"] = str(int(watchdog * 1_000_000))
 
     def settings(self, text: str) -> None:
         """Write the settings, whole at once as an editor does; the store's path and a quick pace are there already."""
         fresh = self.file.with_suffix(".new")
-        fresh.write_text(f'[store]\npath = "trialsync.db"\n{text}')
+        fresh.write_text(f'[store]\npath = "{self.store}"\n{text}')
         fresh.replace(self.file)
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "trialsync.cli.main", "--config", str(self.file), "run"],
+            [sys.executable, "-m", "trialsync.cli.main", *self.named, "run"],
             cwd=self.folder,
-            env=self._environ,
+            env=self.environ,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -168,7 +172,7 @@ class Running:
         return subprocess.run(  # noqa: S603 - our own program
             [sys.executable, "-m", "trialsync.cli.main", "--config", str(self.file), *arguments],
             cwd=self.folder,
-            env=self._environ,
+            env=self.environ,
             capture_output=True,
             text=True,
             check=False,

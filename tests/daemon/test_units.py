@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from trialsync.daemon.process import DEADLINE
+from trialsync.errors import SettingsError, StoreDamaged
 from trialsync.settings.secret import HEARTBEAT_CREDENTIAL
 
 UNITS = Path(__file__).parent.parent.parent / "systemd"
@@ -58,7 +60,8 @@ def test_both_services_share_user_store_and_bounds(unit: str) -> None:
 
 def bounds(unit: str) -> dict[str, str]:
     """Return what a service may do and who it is, without what it runs."""
-    own = {"Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "WatchdogSec", "TimeoutStartSec", "LoadCredential", "SetCredential"}
+    own = {"Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "RestartPreventExitStatus", "WatchdogSec"}
+    own |= {"TimeoutStartSec", "LoadCredential", "SetCredential"}
     return {key: value for key, value in section(unit, "Service").items() if key not in own}
 
 
@@ -81,8 +84,16 @@ def test_the_daemon_is_watched_and_reloaded() -> None:
     assert service["Type"] == "notify"
     assert service["WatchdogSec"]
     assert "-HUP $MAINPID" in service["ExecReload"]
+    assert float(service["TimeoutStopSec"]) > DEADLINE + 5
+    assert service["RestartPreventExitStatus"].split() == [str(SettingsError.exit_code), str(StoreDamaged.exit_code)]
     assert service["LoadCredential"].startswith(f"{HEARTBEAT_CREDENTIAL}:")
     assert service["SetCredential"].startswith(f"{HEARTBEAT_CREDENTIAL}:")
+
+
+def test_the_daemon_and_the_timer_exclude_each_other() -> None:
+    """The daemon does without the timer, and no run of the timer's service stops the daemon."""
+    assert section("trialsync.service", "Unit")["Conflicts"] == "trialsync-sync.timer"
+    assert "Conflicts" not in section("trialsync-sync.service", "Unit")
 
 
 def test_the_timer_makes_up_for_missed_days() -> None:

@@ -13,16 +13,16 @@ RELOADING: Final = frozenset({signal.SIGHUP})
 
 
 class Signals:
-    """SIGTERM, SIGINT and SIGHUP kept back from the ``with`` block on, for ``wait`` to give out; threads begun inside do so too."""
+    """SIGTERM, SIGINT and SIGHUP, kept back in the ``with`` block for ``wait`` to give out, by its threads too, and ignored after it."""
 
     def __enter__(self) -> Self:
         self._before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING | RELOADING)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        # What came while everything was ending already would otherwise end the process a second time, with another code.
-        while self.wait(0) is not None:
-            pass
+        # The process is at its end: what came meanwhile, or comes now, would end it a second time, with another code.
+        for number in ENDING | RELOADING:
+            signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
     def wait(self, seconds: float) -> signal.Signals | None:

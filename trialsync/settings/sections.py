@@ -97,12 +97,16 @@ class Schedule(Section):
 
         zone = ZoneInfo(self.timezone or "UTC")
         # The trigger counts the moment itself as one of its times.
-        found = CronTrigger.from_crontab(self.cron, timezone=zone).get_next_fire_time(
-            None, (moment + timedelta(seconds=1)).astimezone(zone)
-        )
+        begin = (moment + timedelta(seconds=1)).astimezone(zone)
+        found = CronTrigger.from_crontab(self.cron, timezone=zone).get_next_fire_time(None, begin)
+        # It leaves out some of the times that the clocks skip when they are put forward, a whole day where they skip midnight: what the
+        # clock on the wall would show next is asked too. Such a time is then that much later.
+        shown = CronTrigger.from_crontab(self.cron, timezone=UTC).get_next_fire_time(None, begin.replace(tzinfo=UTC))
         assert found is not None  # noqa: S101 - a cron line that never comes is refused when the settings are read
+        assert shown is not None  # noqa: S101 - likewise
+        on_the_wall = shown.replace(tzinfo=zone).astimezone(UTC)
         due: datetime = found.astimezone(UTC)
-        return due
+        return min(due, on_the_wall) if on_the_wall > moment else due
 
 
 class Sync(Section):
