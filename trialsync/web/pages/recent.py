@@ -106,7 +106,10 @@ def _answer(desk: Desk, request: Request, reader: Reader) -> Answer:
 
 
 def _refused(desk: Desk, request: Request, reader: Reader, problem: Problem) -> str:
-    typed = dict(parse_qsl(request.scope["query_string"].decode("ascii", "replace"), errors="replace", max_num_fields=1_000)[:50])
+    try:
+        typed = dict(parse_qsl(request.scope["query_string"].decode("ascii", "replace"), errors="replace", max_num_fields=100))
+    except ValueError:  # so many that nobody typed them
+        typed = {}
     return rendering.html(
         "recent.html",
         **_form(desk, reader, {name: value[:200] for name, value in typed.items()}, {}),

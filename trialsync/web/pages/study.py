@@ -135,6 +135,7 @@ def _as_it_is(desk: Desk, reader: Reader, sight: Sight, before: str | None) -> A
         known=known[::-1],
         drawing=drawing(known, sight.last_seen[:10]),
         days=days,
+        dates={day.date for day in days},
         before=before,
         older=older,
         first=first,
