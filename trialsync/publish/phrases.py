@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trialsync.model import Json, LoggedChange
 
 _VALUE: Final = 32
+_QUOTED: Final = 2_000
 _MINUS: Final = "\N{MINUS SIGN}"
 
 
@@ -101,7 +102,8 @@ def phrases(changes: Sequence[LoggedChange]) -> tuple[list[Phrase], tuple[str, .
 
 def _status(rows: _Rows) -> Iterator[Phrase]:
     moves, reasons = rows.take(_STATUS), rows.take(_WHY)
-    reason = compact(reasons[-1].after) if reasons and reasons[-1].after else None
+    why = reasons[-1].after if reasons else None
+    reason = compact(why[:_QUOTED] if isinstance(why, str) else why) if why else None
     if moves:
         # The status that an UNKNOWN study had stands in the move already.
         known = rows.take("status.lastKnownStatus")

@@ -33,6 +33,8 @@ LONGEST_VALUE: Final = 1_200
 
 _NAMES: Final = 4
 _MOST_MEMBERS: Final = 40
+_CLIPPED: Final = 20_000
+_LONG: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class ShownChange:
     words: str
     facts: tuple[ShownFact, ...]
     whole: str | None
+
+    @property
+    def is_long(self) -> bool:
+        """Return whether what stands there now is more than a word or two."""
+        return self.after is not None and ("\n" in self.after or len(self.after) > _LONG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +169,21 @@ def is_quiet(change: LoggedChange) -> bool:
 def text_of(value: Json) -> str:
     """Return a value as text of several lines: an object a line a key, a list a line a member, nothing as a dash."""
     if isinstance(value, dict) and value:
-        return "\n".join(f"{one_line(str(name))}: {compact(inside)}" for name, inside in value.items())
+        return "\n".join(f"{one_line(str(name))}: {compact(_clipped(inside))}" for name, inside in value.items())
     if isinstance(value, list) and value:
-        lines = [compact(each) for each in value[:_MOST_MEMBERS]]
+        lines = [compact(_clipped(each)) for each in value[:_MOST_MEMBERS]]
         more = len(value) - _MOST_MEMBERS
         return "\n".join([*lines, *([f"… {more:,} more"] if more > 0 else [])])
-    return value.strip() or "—" if isinstance(value, str) else compact(value)
+    return value[:_CLIPPED].strip() or "—" if isinstance(value, str) else compact(value)
+
+
+def _clipped(value: Json) -> Json:
+    """Return a value with texts that no page shows whole cut before anything is done with them."""
+    if isinstance(value, str):
+        return value[:_CLIPPED]
+    if isinstance(value, list):
+        return [_clipped(each) for each in value]
+    return {name: _clipped(inside) for name, inside in value.items()} if isinstance(value, dict) else value
 
 
 def cut(text: str, longest: int = LONGEST_VALUE) -> tuple[str, bool]:

@@ -31,6 +31,7 @@ _LEFT: Final = 132
 _RIGHT: Final = 84
 _BAND: Final = 28
 _PANEL: Final = 96
+_FLAT: Final = 40
 _GAP: Final = 26
 _TOP: Final = 8
 _AXIS: Final = 34
@@ -184,11 +185,15 @@ def drawing(known: Sequence[State], until: str) -> Drawing | None:
     stop = at(last)
     top = _TOP + _BAND + _GAP
     panels = []
-    for title, drawn in (("Enrolment", _counts), ("Completion", _dates)):
-        lines = drawn(known, places, stop, top)
+    for title, drawn, moves in (
+        ("Enrolment", _counts, len({state.enrolment for state in known}) > 1),
+        ("Completion", _dates, True),
+    ):
+        height = _PANEL if moves else _FLAT
+        lines = drawn(known, places, stop, top, height)
         if lines:
-            panels.append(Panel(title, top, top + _PANEL, lines))
-            top += _PANEL + _GAP
+            panels.append(Panel(title, top, top + height, lines))
+            top += height + _GAP
     axis = top
     return Drawing(
         width=WIDTH,
@@ -241,7 +246,7 @@ def _bands(known: Sequence[State], places: Sequence[float], stop: float) -> list
     return bands
 
 
-def _counts(known: Sequence[State], places: Sequence[float], stop: float, top: float) -> tuple[Line, ...]:
+def _counts(known: Sequence[State], places: Sequence[float], stop: float, top: float, height: float) -> tuple[Line, ...]:
     values = [(place, state.enrolment) for place, state in zip(places, known, strict=True)]
     counts = [value for _, value in values if value is not None and value < _PLACEHOLDER]
     if not counts:
@@ -249,10 +254,10 @@ def _counts(known: Sequence[State], places: Sequence[float], stop: float, top: f
     highest = max(counts) or 1
     texts = {value: f"{value:,}" for value in counts}
     points = [(place, value, texts[value]) for place, value in values if value in texts and value is not None]
-    return (_stepped("enrolment", [(place, top + _PANEL - value / highest * (_PANEL - 16), text) for place, value, text in points], stop),)
+    return (_stepped("enrolment", [(place, top + height - value / highest * (height - 16), text) for place, value, text in points], stop),)
 
 
-def _dates(known: Sequence[State], places: Sequence[float], stop: float, top: float) -> tuple[Line, ...]:
+def _dates(known: Sequence[State], places: Sequence[float], stop: float, top: float, height: float) -> tuple[Line, ...]:
     named = {
         "primary": [(place, state.primary) for place, state in zip(places, known, strict=True)],
         "completion": [(place, state.completion) for place, state in zip(places, known, strict=True)],
@@ -269,7 +274,7 @@ def _dates(known: Sequence[State], places: Sequence[float], stop: float, top: fl
             day = _day(text)
             if day is not None and text is not None:
                 share = 0.5 if flat else (day - first).days / span
-                points.append((place, top + _PANEL - share * (_PANEL - 16), text))
+                points.append((place, top + height - share * (height - 16), text))
         if points:
             lines.append(_stepped(name, points, stop))
     return tuple(lines)
