@@ -28,7 +28,7 @@ class Items:
     ``key`` names the attributes that make a member's key (``pmid|citation``: the first that is there). How a member whose key was edited
     is recognised is ``study.likeness``: ``weights`` says how much each attribute counts, ``support`` how much one counts where it agrees
     and no other member has it, ``needs`` what share of an attribute must agree (percent), ``hidden`` the attributes that say nothing where
-    they are absent or match; members that have one ``twin`` attribute in common may always be one. A list without weights never pairs
+    they are absent or match, ``often_absent`` those whose absence on one side counts half; members that have one ``twin`` attribute in common may always be one. A list without weights never pairs
     members whose keys differ. ``names`` are those of all that a member holds, its own lists included.
     """
 
@@ -39,6 +39,7 @@ class Items:
     support: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     needs: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     hidden: Mapping[str, re.Pattern[str]] = field(default_factory=lambda: MappingProxyType({}))
+    often_absent: frozenset[str] = frozenset()
     twin: str | None = None
     housekeeping: frozenset[str] = frozenset()
     by_registry: frozenset[str] = frozenset()
@@ -90,13 +91,16 @@ _CONTACTS = Items(
     weights={"name": 4, "role": 1, "phone": 1, "email": 2},
     needs={"name": 60},
 )
+# The zip outweighs the city: where the name is hidden, one zip and another city are the registry's new spelling, one city and another zip
+# are two sites.
 _LOCATIONS = Items(
     ("facility", "city", "state", "country"),
     _words("facility status city state zip country geoPoint"),
     {"contacts": _CONTACTS},
-    weights={"facility": 3, "city": 2, "state": 1, "zip": 2},
+    weights={"facility": 3, "city": 2, "state": 1, "zip": 3},
     support={"contacts": 3},
     hidden={"facility": _ANONYMOUS},
+    often_absent=frozenset({"zip"}),
     housekeeping=frozenset({"contacts", "geoPoint"}),
     by_registry=frozenset({"geoPoint"}),
 )
@@ -104,6 +108,7 @@ _ARMS = Items(
     ("label",),
     _words("label type description interventionNames"),
     weights={"label": 2, "type": 1, "description": 2, "interventionNames": 1},
+    support={"description": 1, "interventionNames": 2},
 )
 _INTERVENTIONS = Items(
     ("type", "name"),

@@ -2,9 +2,9 @@
 
 Every attribute that has a weight agrees by a share from 0 to 1: equal values wholly; texts by the words that they share (Dice's
 coefficient over words without case and accents, ``GENERIC`` words left out where others remain); lists by the members that they share;
-anything else not at all. An attribute that neither has does not count; one that a single side has counts as disagreement. The **likeness**
-is the weighted share that agrees, and two members with different keys may be one only where it is more than ``LIKENESS_TO_PAIR``. Beside
-that,
+anything else not at all. An attribute that neither has does not count; one that a single side has counts as disagreement, by half where it
+is ``often_absent`` (a site's zip). The **likeness** is the weighted share that agrees, and two members with different keys may be one only
+where it is more than ``LIKENESS_TO_PAIR``. Beside that,
 
 - what is ``hidden`` on a side (a facility called Research Site, or none) says nothing, neither for nor against;
 - what ``support`` names counts only where it agrees and no other member on either side has it: the same contact persons tell that a site is
@@ -124,20 +124,23 @@ def likeness(one: Traits, other: Traits, items: Items) -> int:
     """Return how alike two members are, 0 to ``WHOLE``; 0 where what must agree does not."""
     if items.needs and not all(_agrees(one.parts.get(name), other.parts.get(name), least) for name, least in items.needs.items()):
         return 0
+    # Twice the weights, so that half of one is whole.
     total = agreed = 0
     hides = one.hides | other.hides
     for name, weight in items.weights.items():
         this, that = one.parts.get(name), other.parts.get(name)
         if name in hides or this is that is None:
             continue
-        total += weight
         if this is not None and that is not None:
-            agreed += weight * _agreement(this, that)
+            total += 2 * weight
+            agreed += 2 * weight * _agreement(this, that)
+        else:
+            total += weight if name in items.often_absent else 2 * weight
     for name, weight in items.support.items():
         text = one.unique.get(name)
         if text is not None and text == other.unique.get(name):
-            total += weight
-            agreed += weight * WHOLE
+            total += 2 * weight
+            agreed += 2 * weight * WHOLE
     return agreed // total if total else 0
 
 
