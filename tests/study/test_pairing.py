@@ -177,7 +177,7 @@ def test_a_place_that_the_registry_respells(part: str, more: dict[str, Any]) -> 
 
 
 def test_a_site_in_place_of_another_of_its_city() -> None:
-    """A site without a name, in the city and state of one that is gone but under another zip, is another; without a zip it may be the same."""
+    """An anonymous site in the city and state of one that is gone, but under another zip, is another; without a zip it is the same."""
     old = site("Clinic One", state="Inland", zip="8")
     assert len(pairs([old], [site("Research Site", state="Inland", zip="9")], LOCATIONS)) == 2
     assert len(pairs([old], [site("Research Site", state="Inland")], LOCATIONS)) == 1

@@ -84,12 +84,14 @@ def test_first_results_are_a_row_a_field() -> None:
 
 @pytest.mark.parametrize("after", [["Low dose", "Placebo", "High dose"], ["Placebo", "Low dose", "High dose"]])
 def test_an_inserted_group_moves_no_numbers(after: list[str]) -> None:
-    """A group that is inserted is added with its numbers; of the others their ids alone have moved, told once at each group."""
+    """A group that is inserted is added with its numbers; the ids of the others have moved, told once at each group as housekeeping."""
     old, new = results(["Placebo", "High dose"], NUMBERS), results(after, NUMBERS)
     changes = diff(old, new)
     assert all(change.attribute is not None for change in changes if change.kind is Kind.CHANGED)
     changed = {(change.attribute or "").rpartition(".")[2] for change in changes if change.kind is Kind.CHANGED}
     assert changed == {"id"}
+    assert {change.tier for change in changes if change.kind is Kind.CHANGED} == {Tier.HOUSEKEEPING}
+    assert {change.tier for change in changes if change.kind is Kind.ADDED} == {Tier.DETAIL}
     added = [change for change in changes if change.kind is Kind.ADDED]
     assert all("low dose" in change.path for change in added if "analyses" not in change.path)
     assert {change.after.get("groupId", change.after.get("id")) for change in added if isinstance(change.after, dict)} >= {

@@ -122,7 +122,7 @@ def diff(old: Study, new: Study) -> list[Change]:
             by = By.REGISTRY
         else:
             by = By.SPONSOR if posted_moved else By.REGISTRY
-        tier = _tier(part, attribute, was, now)
+        tier = _tier(part, path, was, now)
         if only_follows(part.name, attribute, was, now, left.pairs):
             tier = Tier.HOUSEKEEPING
         changes.append(Change(part.name, item, attribute, kind, was, now, tier, by))
@@ -225,11 +225,16 @@ def _item_and_attribute(part: Field, path: _Path) -> tuple[str | None, str | Non
     return item, ".".join(below) if below else None
 
 
-def _tier(part: Field, attribute: str | None, old: Json, new: Json) -> Tier:
+def _tier(part: Field, path: _Path, old: Json, new: Json) -> Tier:
     if isinstance(old, str) and isinstance(new, str) and renders_alike(old, new):
         return Tier.HOUSEKEEPING
-    if attribute is not None and part.items is not None and attribute.split(".", 1)[0] in part.items.housekeeping:
-        return Tier.HOUSEKEEPING
+    items, below = part.items, path[2:]
+    while items is not None and below:
+        name, *within = below
+        if name in items.housekeeping:
+            return Tier.HOUSEKEEPING
+        # What stands in a list of the item's own: the label there, then the attribute.
+        items, below = items.lists.get(name), tuple(within[1:])
     return part.tier
 
 

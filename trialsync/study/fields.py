@@ -28,8 +28,9 @@ class Items:
     ``key`` names the attributes that make a member's key (``pmid|citation``: the first that is there). How a member whose key was edited
     is recognised is ``study.likeness``: ``weights`` says how much each attribute counts, ``support`` how much one counts where it agrees
     and no other member has it, ``needs`` what share of an attribute must agree (percent), ``hidden`` the attributes that say nothing where
-    they are absent or match, ``often_absent`` those whose absence on one side counts half; members that have one ``twin`` attribute in common may always be one. A list without weights never pairs
-    members whose keys differ. ``names`` are those of all that a member holds, its own lists included.
+    they are absent or match, ``often_absent`` those whose absence on one side counts half; members that have one ``twin`` attribute in
+    common may always be one. A list without weights never pairs members whose keys differ. Changes of ``housekeeping`` attributes are of
+    that tier, whatever the field's. ``names`` are those of all that a member holds, its own lists included.
     """
 
     key: tuple[str, ...]
@@ -146,7 +147,13 @@ _BROWSE_BRANCHES = Items(("abbrev",), _words("abbrev name"), weights={"name": 2,
 
 # Results. Numbers hang on a group's id, but the id only says where the group stands: a group inserted before the others moves all of them.
 # So a group goes by its title, its numbers go with it (study/groups.py), and one that is retitled is known by its description or its id.
-_GROUPS = Items(("title|id",), _words("id title description"), weights={"title": 3, "description": 2, "id": 1}, twin="id")
+_GROUPS = Items(
+    ("title|id",),
+    _words("id title description"),
+    weights={"title": 3, "description": 2, "id": 1},
+    twin="id",
+    housekeeping=frozenset({"id"}),
+)
 _DENOMS = Items(
     ("units",),
     _words("units"),
@@ -213,6 +220,7 @@ _EVENT_GROUPS = Items(
     _words("id title description deathsNumAffected deathsNumAtRisk seriousNumAffected seriousNumAtRisk otherNumAffected otherNumAtRisk"),
     weights={"title": 3, "description": 2, "id": 1},
     twin="id",
+    housekeeping=frozenset({"id"}),
 )
 _ADVERSE_EVENTS = Items(
     ("term", "organSystem"),
