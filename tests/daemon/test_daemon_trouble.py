@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -295,6 +296,21 @@ def test_a_storm_of_reloads(tmp_path: Path) -> None:
 def held(daemon: Running, what: str) -> int:
     """Return how many threads (``task``) or open files (``fd``) a process has."""
     return sum(1 for _ in Path(f"/proc/{daemon.process.pid}/{what}").iterdir())
+
+
+def test_a_store_that_is_locked_holds_up_no_signal(tmp_path: Path) -> None:
+    """While another program locks the store for everybody, settings are read anew, and SIGTERM ends the daemon within ten seconds."""
+    with serve(Sandbox(publish([invent(1)]))) as server, Running(tmp_path, QUICK + watch(every="1h"), api_url=server.api_url) as daemon:
+        daemon.wait("poll.ended")
+        with closing(sqlite3.connect(daemon.store, isolation_level=None, timeout=30)) as blocking:
+            blocking.execute("PRAGMA locking_mode = EXCLUSIVE")
+            blocking.execute("BEGIN EXCLUSIVE")
+            began = time.monotonic()
+            daemon.signal(signal.SIGHUP)
+            daemon.wait("daemon.reloaded")
+            daemon.signal(signal.SIGTERM)
+            assert daemon.ends() == 0
+            assert time.monotonic() - began < 10
 
 
 def test_what_does_not_end_is_left(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_ready_while_the_scheduler_ticks(world: World) -> None:
     assert client(world, settings)("/readyz").status_code == 200
     assert client(world, settings, ticking=lambda: True)("/readyz").json() == {"ready": True, "say": []}
     still = client(world, settings, ticking=lambda: False)("/readyz")
-    assert (still.status_code, still.json()["say"]) == (503, ["the scheduler does not tick"])
+    assert (still.status_code, still.json()["say"]) == (503, ["the scheduler or the worker hangs; the log says which"])
 
 
 def test_metrics_count_what_polls_did(world: World) -> None:

@@ -32,17 +32,19 @@ def run(app: App) -> int:
       SIGTERM, SIGINT   stop: the poll under way keeps its page; within 10 seconds; a second one stops at once
       SIGHUP            read the settings anew; where they can't be used the old ones stay, and the log says why
     """
-    from trialsync.daemon.notify import Notifier, watchdog_seconds  # noqa: PLC0415 - loaded after the settings, which may be wrong
-    from trialsync.daemon.process import Daemon, Outside  # noqa: PLC0415
-    from trialsync.daemon.signals import Signals  # noqa: PLC0415
-    from trialsync.daemon.worker import Clock  # noqa: PLC0415
+    from trialsync.daemon.signals import Signals  # noqa: PLC0415 - with the rest of the daemon
 
-    found = app.settings
-    _log_as(found)
-    folder = Path.cwd()
-    # The file that was found at the start, not the first that is found then: where it is gone, that is said.
-    config = found.source or app.config
     with Signals() as signals:
+        found = app.settings
+        _log_as(found)
+        folder = Path.cwd()
+        # The file that was found at the start, not the first that is found then: where it is gone, that is said.
+        config = found.source or app.config
+
+        from trialsync.daemon.notify import Notifier, watchdog_seconds  # noqa: PLC0415 - loaded after the settings, which may be wrong
+        from trialsync.daemon.process import Daemon, Outside  # noqa: PLC0415
+        from trialsync.daemon.worker import Clock  # noqa: PLC0415
+
         outside = Outside(
             clock=Clock(now, time.monotonic),
             wait=signals.wait,

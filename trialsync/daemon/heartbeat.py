@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import http.client
 import threading
 import urllib.error
 import urllib.request
@@ -65,7 +64,7 @@ def send_heartbeat(secret: Secret | None) -> bool:
         log.warning("heartbeat.failed", status=error.code)
     except SettingsError as error:  # names where the address should be, and never repeats it
         log.warning("heartbeat.failed", error=str(error))
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold the address
         reason = getattr(error, "reason", error)
         log.warning("heartbeat.failed", kind=type(reason).__name__)
     else:

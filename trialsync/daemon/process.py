@@ -44,6 +44,7 @@ DEADLINE: Final = 8.5
 """After so many seconds the process ends whatever is left: what was committed is kept, and the next poll calls this one failed."""
 
 _FAREWELL_SECONDS: Final = 0.3
+_RELOAD_SECONDS: Final = 1.0
 _LOOK_EVERY: Final = 3600.0
 
 
@@ -130,9 +131,9 @@ class Daemon:
         self._pages = Pages(settings.web, settings, self._metrics, lambda: self._supervision.at_work() is None, now=now)
         self._pages.start()
 
-    def _last_polls(self, settings: Settings) -> dict[str, datetime]:
-        """Return when each watch's last poll that went well ended; a watch with a new name goes on under the old one."""
-        with Reader.open(settings.store.path) as reader:
+    def _last_polls(self, settings: Settings, limit_seconds: float | None = None) -> dict[str, datetime]:
+        """Return when each watch's last poll that went well ended; a watch with a new name goes on under the old one. Raises StoreError."""
+        with Reader.open(settings.store.path, limit_seconds=limit_seconds) as reader:
             stands = reader.standing().watches
         found = {}
         for table in settings.tables:
@@ -182,12 +183,14 @@ class Daemon:
         try:
             new = self._outside.load()
             _something_to_do(replace(new, web=old.web))
-            last = self._last_polls(replace(new, store=old.store))
         except SettingsError as error:
             log.error("daemon.reload_refused", error=str(error))  # noqa: TRY400 - the sentence says it all
-        except StoreError as error:
-            log.error("daemon.reload_refused", error=str(error))  # noqa: TRY400
         else:
+            try:
+                last = self._last_polls(replace(new, store=old.store), _RELOAD_SECONDS)
+            except StoreError:
+                # It is locked, or gone, which polls tell. Signals must not wait for it: a watch with a new schedule is then due at once.
+                last = {}
             self._take_over(old, new, last)
         notifier.ready(self._status())
 

@@ -40,7 +40,7 @@ def routes(
     """Return the three routes. ``settings`` gives those in force, asked anew each time so that a reload holds at once.
 
     ``/healthz``: JSON of the health; 200 where it is ok, 503 otherwise. ``/readyz``: 200 where the store can be read and ``ticking``, the
-    daemon's scheduler, is well. ``/metrics``: the counters of ``metrics`` and the store's gauges. A store that can't be read, or not within
+    daemon's scheduler with its worker, is well. ``/metrics``: the counters of ``metrics`` and the store's gauges. A store that can't be read, or not within
     five seconds, is 503 with the sentence as JSON in all three. ``now`` returns an aware UTC datetime.
     """
 
@@ -61,7 +61,7 @@ def routes(
         except StoreError as error:
             return _json({"ready": False, "say": [str(error)]}, well=False)
         if ticking is not None and not ticking():
-            return _json({"ready": False, "say": ["the scheduler does not tick"]}, well=False)
+            return _json({"ready": False, "say": ["the scheduler or the worker hangs; the log says which"]}, well=False)
         return _json({"ready": True, "say": []}, well=True)
 
     def exposed(_: Request) -> Response:
