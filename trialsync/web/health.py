@@ -40,8 +40,8 @@ def routes(
     """Return the three routes. ``settings`` gives those in force, asked anew each time so that a reload holds at once.
 
     ``/healthz``: JSON of the health; 200 where it is ok, 503 otherwise. ``/readyz``: 200 where the store can be read and ``ticking``, the
-    daemon's scheduler with its worker, is well. ``/metrics``: the counters of ``metrics`` and the store's gauges. A store that can't be read, or not within
-    five seconds, is 503 with the sentence as JSON in all three. ``now`` returns an aware UTC datetime.
+    daemon's scheduler with its worker, is well. ``/metrics``: the counters of ``metrics`` and the store's gauges. A store that can't be
+    read, or not within five seconds, is 503 with the sentence as JSON in all three. ``now`` returns an aware UTC datetime.
     """
 
     def look() -> Health:
