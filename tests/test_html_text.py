@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,21 @@ def test_lists_may_be_nested_without_end() -> None:
     """Markup nested far deeper than any writer's is read without a traceback, and its words are there."""
     assert "word" in markdown("<ul><li>" * 5_000 + "word")
     assert "word" in markdown("<ul>" * 300 + "word")
+
+
+@pytest.mark.parametrize("part", ["<!--", "<a", "</", "<![CDATA[", "<?", "<!a", "&#x", '" b="', "<ul><li>", "<script>", "<p>", "</q>"])
+def test_a_text_of_any_size_is_read_in_no_time(part: str) -> None:
+    """What opens without end, over and over, takes time in proportion to its size: a hostile text keeps no backfill waiting."""
+    before = time.process_time()
+    markdown('<a href="' + part * (150_000 // len(part)))
+    assert time.process_time() - before < 5
+
+
+def test_what_is_no_html_stays_words() -> None:
+    """What looks like an element and does not end is said as it is; cells of a table stay apart."""
+    assert markdown("p<0.05, a <b and c< d") == "p\\<0.05, a \\<b and c\\< d"
+    assert markdown("<table><tr><td>a</td><td>b</td></tr><tr><th>c</th></tr></table>") == "a b\n\nc"
+    assert markdown("a<!-- no words -->b<script>c</script><a href='x'>d</a>") == "abcd"
 
 
 def test_a_record_is_brought_over_whole() -> None:
