@@ -151,6 +151,11 @@ def test_a_list_of_another_form_is_named(path: str, value: Any, named: str) -> N
         ("study.protocolSection.identificationModule.nctId", "NCT00000002", "is of NCT00000002"),
         ("study.protocolSection.identificationModule.nctId", ..., "is of None"),
         ("study.protocolSection.statusModule.lastUpdatePostDateStruct.date", "2021-02-30", "was updated on '2021-02-30'"),
+        (
+            "study.protocolSection.statusModule.lastUpdatePostDateStruct",
+            "2021-01-06",
+            "has a lastUpdatePostDateStruct that is not",
+        ),
         ("study.protocolSection.statusModule.lastUpdateSubmitDate", 2021, "was updated on '2021'"),
     ],
 )
@@ -159,6 +164,14 @@ def test_a_version_of_another_form_is_named(path: str, value: Any, named: str) -
     with registry({f"{LISTED}/2": altered(ANSWER, path, value)}) as here, pytest.raises(HistoryChanged) as error:
         history.content(here, NUMBER, 2)
     assert f"version 2 of {NUMBER} {named}" in str(error.value)
+
+
+def test_a_version_that_is_nested_too_deeply_is_named() -> None:
+    """A record that nobody can follow to its end is refused with a sentence."""
+    deep = '{"a":' * 900 + "1" + "}" * 900
+    answer = f'{{"studyVersion":0,"study":{{"protocolSection":{{"identificationModule":{{"nctId":"{NUMBER}"}},"x":{deep}}}}}}}'
+    with pytest.raises(HistoryChanged, match=f"version 0 of {NUMBER} is nested too deeply"):
+        history.study_of(NUMBER, 0, answer.encode())
 
 
 @pytest.mark.parametrize("said", [[], "text", 3])

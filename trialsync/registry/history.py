@@ -67,7 +67,10 @@ def study_of(nct_id: str, number: int, answer: bytes) -> Study:
 
     ``hasResults`` is made as the registry computes it, by whether results had been submitted. Raises HistoryChanged.
     """
-    said = as_markdown(_record(nct_id, number, answer))
+    try:
+        said = as_markdown(_record(nct_id, number, answer))
+    except RecursionError as error:
+        raise HistoryChanged(f"version {number} of {nct_id}", "is nested too deeply to follow") from error
     kept: Study = {name: said[name] for name in SECTIONS if name in said}
     has_results = record.at(kept, "protocolSection", "statusModule", "resultsFirstSubmitDate") is not None
     return {**kept, "hasResults": has_results}
@@ -144,6 +147,9 @@ def _record(nct_id: str, number: int, body: bytes) -> Study:
         _check_section(where, name, study.get(name, {}))
     if number_of(study) != nct_id:
         raise HistoryChanged(where, f"is of {sentence(str(number_of(study)), 20)}")
+    posting = record.at(study, "protocolSection", "statusModule", "lastUpdatePostDateStruct")
+    if posting is not None and not isinstance(posting, dict):
+        raise HistoryChanged(where, f"has a lastUpdatePostDateStruct that is not an object but {_kind(posting)}")
     for day in (posted_day(study), submitted_day(study)):
         if day is not None and not is_day(day):
             raise HistoryChanged(where, f"was updated on {sentence(str(day), 40)!r}, which is no day")
