@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from following import ATAXIA, DAYS, World, columns, edited, invent, publish, site, status, withheld
 
-from trialsync.errors import RegistryError, Stopped
+from trialsync.errors import RegistryError, Stopped, StoreDamaged
 from trialsync.model import Origin, Watch
 from trialsync.registry.files import FoundStudy
 from trialsync.registry.sandbox import Fault, PastLine
@@ -250,6 +250,99 @@ def test_texts_that_only_look_otherwise_are_no_change(tmp_path: Path) -> None:
     again.backfill(latest=2)
     again.backfill()
     assert said(again) == full
+
+
+def test_words_that_look_otherwise_in_one_place_stay_in_another(tmp_path: Path) -> None:
+    """A text that the API escapes in a rich leaf is left alone in a plain leaf that says the same."""
+    outcome = {"measure": "5-10 m walk", "description": "5\\-10 m walk", "timeFrame": "1 year"}
+    here = world(tmp_path, publish([study(outcomesModule={"primaryOutcomes": [outcome]})]))
+    here.poll()
+    here.backfill()
+    assert [row[3] for row in here.versions()] == ["history", "history", "history", "poll"]
+    assert [row.path for row in here.log() if row.field == "outcomes.primary"] == []
+
+
+@pytest.mark.parametrize("limit", [{}, {"latest": 4}, {"since": "2025-07-01"}])
+def test_of_one_day_what_came_later_is_not_put_before(tmp_path: Path, limit: dict[str, Any]) -> None:
+    """Where two versions were submitted on the day of the first one seen, the later of them does not go before it."""
+    first = study()
+    second = updated(first, DAYS[1], "2026-01-08", statusModule__overallStatus="SUSPENDED")
+    here = world(tmp_path, publish([first], [second]))
+    here.poll()
+    here.next()
+    before = here.log()
+    here.backfill(**limit)
+    assert here.versions()[-2:] == [(4, 3, "2026-01-12", "poll"), (5, None, DAYS[1], "poll")]
+    assert [row[1] for row in here.versions()][:3] == [0, 1, 2]
+    assert ("status.overallStatus", "SUSPENDED", "RECRUITING") not in of_version(here.log(), 4)
+    assert {row.id for row in before} <= {row.id for row in here.log()}
+    assert verify(here.store) == []
+    assert here.backfill().requests == 1
+
+
+def test_refs_stay_apart_where_the_first_version_gets_another_date(tmp_path: Path) -> None:
+    """Two versions of one load: the first, which the registry had changed by itself, gets the second's date, and not its refs."""
+    here = world(tmp_path, publish([study()]))
+    for word in ("UNKNOWN", "SUSPENDED"):
+        held = status(study(), word)
+        here.bring([FoundStudy(held, json.dumps(held).encode(), "a file", DAYS[0])])
+    before = [row.ref for row in here.log()]
+    assert before == [f"{NUMBER}@{DAYS[0]}#status.overallStatus"]
+    here.backfill()
+    refs = [row.ref for row in here.log(baseline=True)]
+    assert len(refs) == len({*refs})
+    assert {*before, f"{NUMBER}@{DAYS[0]}.2#status.overallStatus"} <= {*refs}
+    assert verify(here.store) == []
+
+
+def test_damage_is_not_sealed_anew(tmp_path: Path) -> None:
+    """A backfill of a study one of whose versions, or rows, was altered is refused, and leaves the store as it is."""
+    for sql in ("UPDATE versions SET posted = '2020-01-01' WHERE number = 2", "UPDATE changes SET before = '1' WHERE baseline = 0"):
+        here = world(tmp_path, past_days(3), name=f"{len(sql)}.db")
+        here.poll()
+        here.advance()
+        here.next()
+        with closing(sqlite3.connect(here.store, isolation_level=None)) as raw:
+            raw.execute(sql)
+        before = here.content()
+        with pytest.raises(StoreDamaged, match=f"{NUMBER} version 2, or a row of the log that it brought, was altered"):
+            here.backfill()
+        assert here.content() == before
+
+
+def test_what_was_fetched_and_not_wanted_yet_is_kept(tmp_path: Path) -> None:
+    """After an interrupted backfill a narrower one forgets only what it recorded."""
+    here = world(tmp_path, past_days(1))
+    here.poll()
+    left = [4]
+
+    def stop() -> bool:
+        left[0] -= 1
+        return left[0] < 0
+
+    assert here.backfill(stop=stop).requests == 4
+    assert here.backfill(latest=2).requests == 1
+    assert here.backfill().requests == 2
+    assert [row[1] for row in here.versions()] == [0, 1, 2, 3]
+
+
+def test_what_was_told_of_a_study_that_came_back_stays(tmp_path: Path) -> None:
+    """A study that was withheld when it was first seen: the rows of its coming back are the same, backfilled before, after, or between."""
+    lines = publish([withheld(study(), DAYS[0])], [updated(study(), DAYS[1], DAYS[0])], [withheld(study(), DAYS[2])], [study()])
+    here = world(tmp_path, lines)
+    here.poll()
+    here.next()
+    told = {row.id: row for row in here.log()}
+    here.backfill()
+    after = {row.id: row for row in here.log()}
+    assert columns(told.values(), but=("version",)) == columns([after[number] for number in told], but=("version",))
+    here.next()
+    here.next()
+    assert {row.field for row in here.log() if row.field.startswith("derived.") and row.origin is Origin.POLL} <= {
+        row.field for row in told.values()
+    }
+    assert verify(here.store) == []
+    assert would_change(here.store, "core").differs == 0
 
 
 def test_a_limited_backfill_can_be_extended(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from trialsync.errors import StoreDamaged, StoreError
+from trialsync.model import Origin
 from trialsync.store import codec, contents
 from trialsync.store.connection import RESTORE_HINT
 from trialsync.store.log_writer import LogWriter
@@ -17,7 +18,7 @@ from trialsync.store.rows import VERSION_COLUMNS, version
 from trialsync.study.diff import RULE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from trialsync.model import Study, Version
 
@@ -27,7 +28,8 @@ class History:
     """How far back the registry's history of a study is recorded, in the registry's own numbers.
 
     ``listed`` is how many versions it listed, ``oldest`` and ``newest`` the first and last that are accounted for, ``None`` where none is;
-    ``fetched`` a UTC instant. ``phrases`` are the texts that look otherwise in history than in the API, each with the API's.
+    ``fetched`` a UTC instant. ``phrases`` are the texts that look otherwise in history than in the API, each with the API's, as
+    ``seam.phrases`` names them.
     """
 
     nct_id: str
@@ -84,10 +86,14 @@ class HistoryWriter(LogWriter):
             raise StoreError(f"{nct_id}: the answer for version {number} of its history is not kept")
         return self._unpacked(nct_id, blob)
 
-    def forget_answers(self, nct_id: str) -> None:
-        """Forget what was kept, inside the page that recorded it."""
+    def forget_answers(self, nct_id: str, numbers: Iterable[int] | None = None) -> None:
+        """Forget what was kept of these versions, by the registry's numbers, or of all, inside the page that recorded it."""
         self._check_page()
-        self._db.execute("DELETE FROM history_pages WHERE nct_id = ?", (nct_id,))
+        if numbers is None:
+            self._db.execute("DELETE FROM history_pages WHERE nct_id = ?", (nct_id,))
+        else:
+            gone = ((nct_id, number) for number in numbers)
+            self._db.many("DELETE FROM history_pages WHERE nct_id = ? AND registry_version = ?", gone)
 
     def _unpacked(self, nct_id: str, blob: bytes) -> bytes:
         try:
@@ -145,11 +151,18 @@ class HistoryWriter(LogWriter):
         self._make_difference(nct_id, number - 1, contents.text(self._db, nct_id, number))
 
     def follow(self, now: Version) -> None:
-        """Write the new dates of what was the first known version and follows others now; its baseline is due to be made anew."""
+        """Write the new dates of what was the first known version and follows others now; its baseline is due to be made anew.
+
+        Versions of that date which were told of already keep their ordinals, which are in their refs: it counts after them where its own
+        is taken.
+        """
         self._check_page()
+        sql = "SELECT ordinal FROM versions WHERE nct_id = ? AND date = ? AND number <> ? AND origin <> 'history'"
+        taken = {ordinal for (ordinal,) in self._db.rows(sql, (now.nct_id, now.date, now.number))}
+        ordinal = max(taken) + 1 if 1 in taken and now.origin is not Origin.HISTORY else 1
         self._db.execute(
-            "UPDATE versions SET date = ?, not_before = ?, rule = ? WHERE nct_id = ? AND number = ?",
-            (now.date, now.not_before, RULE, now.nct_id, now.number),
+            "UPDATE versions SET date = ?, ordinal = ?, not_before = ?, rule = ? WHERE nct_id = ? AND number = ?",
+            (now.date, ordinal, now.not_before, RULE, now.nct_id, now.number),
         )
 
     def set_registry_version(self, known: Version, registry_version: int) -> None:
@@ -160,7 +173,10 @@ class HistoryWriter(LogWriter):
         )
 
     def reseal(self, nct_id: str) -> None:
-        """Seal all versions of a study anew, as they stand, after what moved them and before their rows are made. Inside a page."""
+        """Seal all versions of a study anew, as they stand, after what moved them and before their rows are made. Inside a page.
+
+        Whoever moves them asks ``check_seals`` before: sealed anew, nobody would notice what was altered.
+        """
         for version_id, rule in list(self._db.rows("SELECT id, rule FROM versions WHERE nct_id = ?", (nct_id,))):
             self.seal_rows(version_id, rule)
 

@@ -52,10 +52,8 @@ class LogWriter(StudyWriter):
         done = remake(standing, changes, facts or {}, baseline=baseline, date=date, tiers=tiers)
         if not done and rule == RULE:
             return done
-        if self._seal_due(version_id, rule) != mark:
-            # Sealed anew, nobody would notice it any more.
-            what = f"{nct_id} version {number}, or a row of the log that it brought, was altered since it was written"
-            raise StoreDamaged(f"{self.path} is damaged: {what}", hint=RESTORE_HINT)
+        # Sealed anew, nobody would notice it any more.
+        self._check_seal(nct_id, number, version_id, rule, mark)
         for gone in done.removed:
             self._remove_row(gone)
         self._db.many('UPDATE changes SET date = ?, tier = ?, "by" = ? WHERE id = ?', [(*said, number) for number, *said in done.said])
@@ -76,6 +74,17 @@ class LogWriter(StudyWriter):
         self._check_page()
         self._db.execute("UPDATE versions SET rule = ? WHERE id = ?", (rule, version_id))
         self._db.execute("UPDATE versions SET seal = ? WHERE id = ?", (self._seal_due(version_id, rule), version_id))
+
+    def check_seals(self, nct_id: str) -> None:
+        """Raise StoreDamaged where a version of a study, or a row of the log that one brought, is not what was written."""
+        sql = "SELECT number, id, rule, seal FROM versions WHERE nct_id = ? ORDER BY number"
+        for number, *version in list(self._db.rows(sql, (nct_id,))):
+            self._check_seal(nct_id, number, *version)
+
+    def _check_seal(self, nct_id: str, number: int, version_id: int, rule: int, mark: int) -> None:
+        if self._seal_due(version_id, rule) != mark:
+            what = f"{nct_id} version {number}, or a row of the log that it brought, was altered since it was written"
+            raise StoreDamaged(f"{self.path} is damaged: {what}", hint=RESTORE_HINT)
 
     def _seal_due(self, version_id: int, rule: int) -> int:
         """Return the seal that a version should have, as it and its rows stand."""

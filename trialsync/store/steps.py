@@ -46,14 +46,15 @@ def steps(connection: Connection, nct_id: str, rule: str = "v.rule") -> Iterator
 
     A version is compared with the one before. What was polled or imported after an earlier poll or import stays compared with that one,
     though versions of the registry's history may have been filled in between: its changes were told when it was seen, and are never
-    rewritten. A study that is withheld is compared with its last open version when it comes back. Raises StoreDamaged for a content that
-    can't be read.
+    rewritten. A study that was withheld is compared with its last open version when it comes back, likewise the last that was polled or
+    imported. Raises StoreDamaged for a content that can't be read.
     """
     rows = f"SELECT v.id, v.date, v.origin, {rule}, v.first_change, v.last_change FROM versions v WHERE v.nct_id = ? ORDER BY v.number"  # noqa: S608 - constants
     known = list(connection.rows(rows, (nct_id,)))
     last: tuple[Study, Origin] | None = None
     last_seen: tuple[Study, Origin] | None = None
     last_open: tuple[Study, Origin] | None = None
+    last_seen_open: tuple[Study, Origin] | None = None
     for (version_id, date, origin, made_by, *given), (number, new) in zip(
         known, contents.studies_from_first(connection, nct_id), strict=True
     ):
@@ -62,7 +63,7 @@ def steps(connection: Connection, nct_id: str, rule: str = "v.rule") -> Iterator
         was_withheld, is_withheld = base is not None and record.is_withheld(base[0]), record.is_withheld(new)
         hidden = base is not None and is_withheld and not was_withheld
         if was_withheld and not is_withheld:
-            base = last_open or base
+            base = (last_open if is_history or last_seen is None else last_seen_open) or base
         old, old_origin = base or (None, Origin(origin))
         yield Step(version_id, number, date, Origin(origin), made_by, (given[0], given[1]), old, old_origin, new, hidden)
         last = new, Origin(origin)
@@ -70,3 +71,4 @@ def steps(connection: Connection, nct_id: str, rule: str = "v.rule") -> Iterator
             last_seen = last
         if not is_withheld:
             last_open = last
+            last_seen_open = last_seen_open if is_history else last

@@ -61,30 +61,37 @@ def _unless_derived(reference: Json) -> Json:
 
 
 def phrases(historic: Study, seen: Study) -> dict[str, str]:
-    """Return the texts of a historic version that only look otherwise in the API, each with the API's: white space, escapes, entities."""
-    return dict(_alike(masked(historic), masked(seen)))
+    """Return the texts of a historic version that only look otherwise in the API, each with the API's: white space, escapes, entities.
+
+    A text is named with its path (without places in lists): the same words may look otherwise in a rich text and not in a plain one.
+    """
+    return dict(_alike(masked(historic), masked(seen), ""))
 
 
-def phrased(value: Json, known: Mapping[str, str]) -> Json:
+def phrased(value: Json, known: Mapping[str, str], path: str = "") -> Json:
     """Return a record with the texts that are known to look otherwise in the API as the API has them."""
     if not known:
         return value
     if isinstance(value, str):
-        return known.get(value, value)
+        return known.get(_phrase(path, value), value)
     if isinstance(value, list):
-        return [phrased(each, known) for each in value]
+        return [phrased(each, known, path) for each in value]
     if isinstance(value, dict):
-        return {name: phrased(each, known) for name, each in value.items()}
+        return {name: phrased(each, known, f"{path}.{name}") for name, each in value.items()}
     return value
 
 
-def _alike(old: Json, new: Json) -> Iterator[tuple[str, str]]:
+def _phrase(path: str, text: str) -> str:
+    return f"{path}\n{text}"
+
+
+def _alike(old: Json, new: Json, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(old, str) and isinstance(new, str):
         if old != new and renders_alike(old, new):
-            yield old, new
+            yield _phrase(path, old), new
     elif isinstance(old, dict) and isinstance(new, dict):
         for name in old.keys() & new.keys():
-            yield from _alike(old[name], new[name])
+            yield from _alike(old[name], new[name], f"{path}.{name}")
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for one, other in zip(old, new, strict=True):
-            yield from _alike(one, other)
+            yield from _alike(one, other, path)

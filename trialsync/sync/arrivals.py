@@ -220,7 +220,7 @@ class Receiver:
         old = self.writer.study(nct_id)
         was_withheld, is_withheld = record.is_withheld(old), record.is_withheld(study)
         if was_withheld and not is_withheld:
-            old = self._last_open(nct_id, before)
+            old = self._last_open(nct_id)
         changes = [] if is_withheld and not was_withheld else diff(old, study)
         posted = record.posted(study)
         version = Version(
@@ -251,11 +251,14 @@ class Receiver:
         self.tally.drifted.update(drift(study))
         return version
 
-    def _last_open(self, nct_id: str, before: Known) -> Study:
-        """Return the newest content of a withheld study that was not withheld, or its withheld one where there is none."""
-        for number in range(before.version.number, 0, -1):
-            study = self.writer.study(nct_id, version=number)
-            if not record.is_withheld(study):
+    def _last_open(self, nct_id: str) -> Study:
+        """Return the newest content of a withheld study that was not withheld when it was seen, or its withheld one where there is none.
+
+        What its history told is passed over: what a poll records is the same whether that was there or came later.
+        """
+        for version in reversed(self.writer.versions(nct_id)):
+            study = self.writer.study(nct_id, version=version.number)
+            if version.origin is not Origin.HISTORY and not record.is_withheld(study):
                 return study
         return self.writer.study(nct_id)
 

@@ -17,6 +17,7 @@ from trialsync.errors import HistoryChanged, RecordError, RegistryError, Registr
 from trialsync.model import Origin, Watch, is_day
 from trialsync.registry import history
 from trialsync.registry.answers import number_of
+from trialsync.study import record, seam
 from trialsync.sync.past import Backfilled, Gap, own_day, record_history
 from trialsync.sync.poll import Policy, poll
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trialsync.errors import TrialsyncError
-    from trialsync.model import Version
+    from trialsync.model import Study, Version
     from trialsync.registry.client import Registry
     from trialsync.registry.history import Entry
     from trialsync.store.history_writer import History
@@ -162,11 +163,13 @@ class _Work:
     def _history(self, nct_id: str) -> Backfilled:
         known = self.writer.history(nct_id)
         guessed = cost(self.writer, [nct_id], self.extent)
+        before = self.registry.requests
         listed = self._ask(partial(history.entries, self.registry, nct_id))
         chain = self.writer.versions(nct_id)
         front = self._front(nct_id, listed, chain, known)
+        asked = self.registry.requests - before
         gaps = list(_gaps(self.writer, nct_id, listed, chain)) if self.extent.gaps else []
-        self.due += 1 + len(front) + sum(len(gap.entries) for gap in gaps) - guessed
+        self.due += asked + len(front) + sum(len(gap.entries) for gap in gaps) - guessed
         fetched = self._fetch(nct_id, front, self.extent.since)
         for gap in gaps:
             self._fetch(nct_id, gap.entries)
@@ -181,6 +184,10 @@ class _Work:
         submitted = history.submitted_day(seen)
         until = submitted if is_day(submitted) else first.posted or first.load
         front = [entry for entry in reversed(listed) if entry.submitted <= until and entry.was_posted]
+        if known is None or known.newest is None:
+            front = self._from_first(nct_id, front, seen)
+        else:
+            front = [entry for entry in front if entry.number <= known.newest]
         if self.extent.latest is not None:
             front = front[: self.extent.latest]
         if known is not None and known.oldest is not None:
@@ -188,6 +195,25 @@ class _Work:
             if self.extent.since is not None and chain[0].date <= self.extent.since:
                 return []
         return front
+
+    def _from_first(self, nct_id: str, front: list[Entry], seen: Study) -> list[Entry]:
+        """Return these versions, newest first, without those that came after the first one that was seen.
+
+        The list has the day of submission alone, and of one day there may be several: which of them was seen is told by what they say, and
+        else by the days on which they were posted.
+        """
+        posted, later = record.posted(seen), 0
+        for place, entry in enumerate(front):
+            self._fetch(nct_id, [entry])
+            study = history.study_of(nct_id, entry.number, self.writer.answer(nct_id, entry.number))
+            if seam.is_same_version(seam.phrased(study, seam.phrases(study, seen)), seen):
+                return front[place:]
+            day = history.posted_day(study)
+            if is_day(day) and is_day(posted) and day > posted:
+                later = place + 1
+            elif place + 1 == len(front) or front[place + 1].submitted != entry.submitted:
+                break
+        return front[later:]
 
     def _fetch(self, nct_id: str, entries: Sequence[Entry], since: str | None = None) -> list[Entry]:
         """Fetch versions, newest first, but for those that are kept; return them, down to the one that held on the day ``since``."""

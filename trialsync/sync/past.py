@@ -13,7 +13,7 @@ from trialsync.study import record, seam
 from trialsync.study.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from trialsync.model import Study
@@ -102,7 +102,7 @@ def record_history(
     nct_id: str,
     listed: Sequence[Entry],
     front: Sequence[Entry],
-    gaps: Iterable[Gap],
+    gaps: Sequence[Gap],
     *,
     now: Callable[[], datetime],
     baseline_fields: BaselineFields,
@@ -116,20 +116,22 @@ def record_history(
     known = writer.history(nct_id)
     seen = instant(now())
     with writer.page():
+        writer.check_seals(nct_id)
         recorder = _Recorder(writer, nct_id, seen, dict(known.phrases) if known else {})
         for gap in gaps:
             chain = writer.versions(nct_id)
             recorder.fill(gap.entries[::-1], gap.after, chain[gap.after - 1], chain[gap.after - 2])
-        _put_before(recorder, front, is_first=known is None)
+        _put_before(recorder, front, is_first=known is None or known.oldest is None)
         writer.reseal(nct_id)
         # Facts of what was seen are derived anew too: how often a date slipped, for one, is counted from the beginning.
         made = rebuild_study(writer, nct_id, baseline_fields, older=False)
         numbers = [entry.number for entry in front]
         oldest = min(numbers, default=known.oldest if known else None)
-        newest = known.newest if known else max(numbers, default=None)
+        newest = known.newest if known and known.newest is not None else max(numbers, default=None)
         complete = oldest is None or not any(entry.was_posted for entry in listed[:oldest])
         writer.set_history(History(nct_id, len(listed), oldest, newest, complete, seen, recorder.phrases))
-        writer.forget_answers(nct_id)
+        # Of a wider backfill that was interrupted more may be kept than was wanted now.
+        writer.forget_answers(nct_id, None if complete else [*numbers, *(entry.number for gap in gaps for entry in gap.entries)])
     returned = sum(not entry.was_posted for entry in listed[oldest or 0 : (newest or 0) + 1])
     return Backfilled(nct_id, recorder.versions, made.added, returned, complete)
 
