@@ -230,6 +230,15 @@ def test_pairing_does_not_depend_on_order(data: st.DataObject) -> None:
     assert told(diff(shuffled(old, chance, lists=True), shuffled(new, chance, lists=True))) == told(diff(old, new))
 
 
+def test_a_list_with_members_that_say_nothing_goes_whole() -> None:
+    """A list that is told whole is told as it stood, empty members included; nothing else is said of them."""
+    path = ("resultsSection", "participantFlowModule", "groups")
+    old, new = minimal(), minimal()
+    put(old, path, [{"id": "FG000", "title": "Bran"}, {}])
+    (change,) = check_laws(old, new)
+    assert change.before == at(old, path)
+
+
 @given(st.data())
 @settings(max_examples=EXAMPLES)
 def test_the_net_over_a_gap_leads_where_the_steps_lead(data: st.DataObject) -> None:
