@@ -256,7 +256,7 @@ def _inside(member: dict[str, Json], items: Items, attribute: str, change: Chang
 
 def _names(label: str, member: dict[str, Json], items: Items, groups: Groups = NONE) -> bool:
     key = align.key(member, items, groups.labels)
-    return label == key or label.startswith(f"{key} #")
+    return label == key or (label.startswith(f"{key} #") and label.removeprefix(f"{key} #").isdecimal())
 
 
 def _set(holder: dict[str, Json], name: str | None, change: Change) -> None:

@@ -71,6 +71,13 @@ def in_groups(value: Json, groups: Mapping[str, str]) -> Json:
     return groups.get(value, value) if isinstance(value, str) else value
 
 
+def _in_words(value: Json, groups: Mapping[str, str]) -> Json:
+    """Return a value with every id of a group inside it in other words."""
+    if isinstance(value, dict):
+        return {name: in_groups(part, groups) if name in GROUP_IDS else _in_words(part, groups) for name, part in value.items()}
+    return [_in_words(part, groups) for part in value] if isinstance(value, list) else value
+
+
 def _words(value: Json) -> str:
     if isinstance(value, list):
         return ", ".join(sorted(map(_words, value)))
@@ -110,11 +117,16 @@ class _Free:
 
 
 def pairs(
-    old: Sequence[dict[str, Json]], new: Sequence[dict[str, Json]], items: Items, groups: Mapping[str, str] = NO_GROUPS
+    old: Sequence[dict[str, Json]],
+    new: Sequence[dict[str, Json]],
+    items: Items,
+    groups: Mapping[str, str] = NO_GROUPS,
+    either: Mapping[str, str] = NO_GROUPS,
 ) -> list[Pair]:
     """Return the items that differ between two lists, paired; equal members are left out, whatever their order.
 
-    The result stands in the newer list's order, a removed item where the older list had it. Backwards the same members are paired.
+    The result stands in the newer list's order, a removed item where the older list had it. Backwards the same members are paired, for
+    which ``either`` names groups without saying which list is the older one.
     """
     before, after = ({place: value for place, value in enumerate(side) if not is_empty(value)} for side in (old, new))
     named = dict(zip(before, labels(list(before.values()), items, groups), strict=True))
@@ -123,7 +135,7 @@ def pairs(
     for text in (quick_text, canonical):
         before, after = _without_equals(before, after, text)
     gone, come = ([Member(place, key(value, items, groups), value) for place, value in side.items()] for side in (before, after))
-    matched = assign(gone, come, items, (old, new))
+    matched = assign(gone, come, items, (old, new), lambda value: canonical(_in_words(value, either) if either else value))
     found = [(young.place, 1, Pair(named[aged.place], aged.value, young.value)) for aged, young in matched]
     olds, news = {aged.place for aged, _ in matched}, {young.place for _, young in matched}
     found += [(member.place, 0, Pair(named[member.place], member.value, None)) for member in gone if member.place not in olds]

@@ -180,7 +180,7 @@ def _compare_field(part: Field, old: Json, new: Json, left: _Left, groups: Group
 
 
 def _compare_items(path: _Path, old: list[Json], new: list[Json], items: Items, left: _Left, groups: Groups) -> None:
-    found = pairs(old, new, items, groups.labels)
+    found = pairs(old, new, items, groups.labels, groups.either)
     if len(path) == 1 and path[0] in _MENTIONED:
         left.pairs[path[0]] = found
     for pair in found:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from trialsync.study.align import GROUP_IDS, NO_GROUPS, in_groups, is_keyed, labels, pairs
+from trialsync.study.fingerprint import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,13 +34,17 @@ GROUPED: Final[Mapping[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The groups of two versions: their labels, by id in the older's words; and the newer's ids in the older's words, where they moved."""
+    """The groups of two versions, by id: ``labels`` of the older's ids, ``moved`` the newer's ids in the older's words, where they moved.
+
+    ``either`` are the older's ids in words that do not say which version is the older one; none where no id moved.
+    """
 
     labels: Mapping[str, str]
     moved: Mapping[str, str]
+    either: Mapping[str, str]
 
 
-NONE: Final = Groups(NO_GROUPS, NO_GROUPS)
+NONE: Final = Groups(NO_GROUPS, NO_GROUPS, NO_GROUPS)
 
 
 def match(old: Json, new: Json, items: Items) -> Groups:
@@ -54,16 +59,26 @@ def match(old: Json, new: Json, items: Items) -> Groups:
         ids.append(found)
     named = dict(zip(ids[0], labels(old, items), strict=True))
     older = {each: each for each in ids[1]}
+    said = {each["id"]: [_said(each)] for each in old}
     for pair in pairs(old, new, items):
         if pair.new is None:
             continue
         here = pair.new["id"]
         if pair.old is not None:
             older[here] = pair.old["id"]
+            said[older[here]].append(_said(pair.new))
         else:
             older[here] = _unlike(here, ids[0])
             named[older[here]] = pair.label
-    return Groups(named, {here: there for here, there in older.items() if here != there})
+            said[older[here]] = [_said(pair.new)]
+    moved = {here: there for here, there in older.items() if here != there}
+    either = {each: "\0".join(sorted(both)) for each, both in said.items()} if moved else NO_GROUPS
+    return Groups(named, moved, either)
+
+
+def _said(group: Mapping[str, Json]) -> str:
+    """Return what a group says, its id last."""
+    return f"{canonical({**group, 'id': None}).decode()}{group['id']}"
 
 
 def _unlike(name: str, taken: Sequence[str]) -> str:

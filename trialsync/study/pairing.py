@@ -27,11 +27,10 @@ from heapq import heappop, heappush
 from itertools import groupby, product
 from typing import TYPE_CHECKING, Final
 
-from trialsync.study.fingerprint import canonical
 from trialsync.study.likeness import LIKENESS_TO_PAIR, are_twins, equal_others, likeness, shared, traits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from trialsync.model import Json
     from trialsync.study.fields import Items
@@ -68,13 +67,20 @@ Edges = dict[int, dict[int, int]]
 
 
 def assign(
-    olds: Sequence[Member], news: Sequence[Member], items: Items, whole: tuple[Sequence[dict[str, Json]], Sequence[dict[str, Json]]]
+    olds: Sequence[Member],
+    news: Sequence[Member],
+    items: Items,
+    whole: tuple[Sequence[dict[str, Json]], Sequence[dict[str, Json]]],
+    text: Callable[[Json], bytes],
 ) -> list[tuple[Member, Member]]:
-    """Return the pairs of members of two lists that are one; ``whole`` are the two lists as they stand, equal members included."""
+    """Return the pairs of members of two lists that are one.
+
+    ``whole`` are the two lists as they stand, equal members included; ``text`` gives what a member says, by which ties are broken.
+    """
     matched, lone_olds, lone_news = _by_single_keys(olds, news)
     if not lone_olds or not lone_news or not (items.weights or {member.key for member in lone_olds} & {member.key for member in lone_news}):
         return matched
-    return matched + _Assignment(lone_olds, lone_news, items, whole).pairs()
+    return matched + _Assignment(lone_olds, lone_news, items, whole, text).pairs()
 
 
 def _by_single_keys(olds: Sequence[Member], news: Sequence[Member]) -> tuple[list[tuple[Member, Member]], list[Member], list[Member]]:
@@ -96,11 +102,16 @@ class _Assignment:
     """One assignment under way: the members of both sides, and what they are weighed by."""
 
     def __init__(
-        self, olds: list[Member], news: list[Member], items: Items, whole: tuple[Sequence[dict[str, Json]], Sequence[dict[str, Json]]]
+        self,
+        olds: list[Member],
+        news: list[Member],
+        items: Items,
+        whole: tuple[Sequence[dict[str, Json]], Sequence[dict[str, Json]]],
+        text: Callable[[Json], bytes],
     ) -> None:
         self.olds, self.news, self.items = olds, news, items
         self.traits = [traits([each.value for each in side], every, items) for side, every in zip((olds, news), whole, strict=True)]
-        texts = [[canonical(each.value) for each in side] for side in (olds, news)]
+        texts = [[text(each.value) for each in side] for side in (olds, news)]
         rank = {text: place for place, text in enumerate(sorted({*texts[0], *texts[1]}))}
         self.ranks = [[rank[text] for text in side] for side in texts]
         self.digests = [[int.from_bytes(blake2b(text, digest_size=8).digest()) for text in side] for side in texts]
