@@ -226,12 +226,12 @@ def test_a_study_as_it_was(web: Visitor) -> None:
 def test_a_watch(web: Visitor) -> None:
     """A watch tells what it asks in words, links to the registry's own search, and has its members, moves, and a comparison."""
     found = page(web, "/watches/parkinson?since=2026-05-04")
-    assert "condition Parkinson Disease; status recruiting" in found.text
+    assert "Condition Parkinson Disease; status recruiting" in found.text
     assert "https://clinicaltrials.gov/search?cond=Parkinson+Disease&aggFilters=status%3Arec" in found.links
     assert "parkinson, 2026-05-04 to 2026-05-16:" in found.text
     assert found.text.count("NCT09000") > 20
     everything = page(web, "/watches/everything")
-    assert "not in the settings any more" in everything.text
+    assert "Not in the settings any more" in everything.text
     assert flat(page(web, "/watches/everything?text=influenza").text).count("Influenza") >= 1
 
 

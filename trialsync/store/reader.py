@@ -155,11 +155,10 @@ class Reader:
         found = self.changes(ChangeFilter(studies=(nct_id,), baseline=baseline))
         return [change for change in found if version is None or change.version == version]
 
-    def count(self, wanted: ChangeFilter, *, after: int | None = None, most: int | None = None) -> int:
-        """Return how many rows a filter wants, without counting past ``most`` where that is given. Raises BadFilter, UnknownWatch."""
+    def count(self, wanted: ChangeFilter, *, after: int | None = None) -> int:
+        """Return how many rows a filter wants. Raises BadFilter, UnknownWatch."""
         found = conditions(self._db, wanted, after)
-        limit = -1 if most is None else most
-        return int(self._db.value(f"SELECT count(*) FROM (SELECT 1 FROM {found.source} LIMIT ?)", (*found.parameters, limit)))
+        return int(self._db.value(f"SELECT count(*) FROM {found.source}", found.parameters))
 
     def hidden(self, wanted: ChangeFilter, *, after: int | None = None) -> Hidden:
         """Return how many rows a filter leaves out because they are housekeeping, and how many because they are baseline."""

@@ -54,11 +54,23 @@ def study_days(
         days.setdefault(key, []).append(number)
         rows, last = rows + 1, max(last, number)
     if limit is not None and rows >= limit and not by_cursor:
-        for nct_id, date in days:
-            whole = replace(wanted, studies=(nct_id,), since=date, until=date)
-            days[nct_id, date] = [number for number, *_ in _ids(connection, whole, after, up_to)]
+        days = _whole(connection, wanted, days, after, up_to)
         rows = sum(map(len, days.values()))
     return StudyDays({day: sorted(ids) for day, ids in days.items()}, rows, last)
+
+
+def _whole(
+    connection: Connection, wanted: ChangeFilter, days: Mapping[Key, list[int]], after: int | None, up_to: int | None
+) -> dict[Key, list[int]]:
+    """Return days with all their rows, asked for at one go: of these studies, from the first day to the last."""
+    dates = [date for _, date in days]
+    found: dict[Key, list[int]] = {day: [] for day in days}
+    if days:
+        together = replace(wanted, studies=tuple(dict.fromkeys(nct_id for nct_id, _ in days)), since=min(dates), until=max(dates))
+        for number, nct_id, date in _ids(connection, together, after, up_to):
+            if (nct_id, date) in found:
+                found[nct_id, date].append(number)
+    return found
 
 
 def _ids(

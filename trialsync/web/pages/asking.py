@@ -90,4 +90,5 @@ def likes_html(accept: str | None) -> bool:
 
 def watch_in_words(watch: Watch) -> tuple[str, str | None]:
     """Return what a watch asks, and the registry's own search for it, where there is one."""
-    return asked_in_words(watch) or "not in the settings any more; what it saw stays", search_address(watch)
+    words = asked_in_words(watch) or "not in the settings any more; what it saw stays"
+    return f"{words[:1].upper()}{words[1:]}", search_address(watch)

@@ -34,7 +34,7 @@ LIMIT: Final = 100
 """How many rows a page has at most where nobody says; days of a study are not torn apart for it."""
 
 _MOST: Final = 300
-_COUNTED: Final = 10_000
+_COUNTED: Final = 20_000
 _TORN: Final = 400
 _NOTICES: Final = 5
 _OWN: Final = (
@@ -84,7 +84,7 @@ def _answer(desk: Desk, request: Request, reader: Reader) -> Answer:
     check_known(reader, asked.many("study"))
     view = asked.one("view") or "lines"
     found = (rows if view == "rows" else lines)(desk, reader, wanted, before=asked.one("before"), limit=asked.one("limit") or LIMIT)
-    total = reader.count(wanted, most=_COUNTED)
+    total = _total(reader, wanted, found, first=asked.one("before") is None)
     first = not asked.typed
     return rendering.page(
         "recent.html",
@@ -92,7 +92,6 @@ def _answer(desk: Desk, request: Request, reader: Reader) -> Answer:
         problem=None,
         found=found,
         total=total,
-        counted_to=_COUNTED,
         hidden=_hidden(reader, wanted, total),
         view=view,
         asked=asked,
@@ -116,7 +115,6 @@ def _refused(desk: Desk, request: Request, reader: Reader, problem: Problem) -> 
         problem=problem,
         found=Found([], 0, None),
         total=0,
-        counted_to=_COUNTED,
         hidden=0,
         view="lines",
         asked=None,
@@ -179,12 +177,18 @@ def elsewhere(asked: Asked) -> dict[str, str]:
     return {"json": linked("/api/changes", pairs), "csv": linked("/api/changes.csv", pairs), "feed": feed}
 
 
-def _hidden(reader: Reader, wanted: ChangeFilter, total: int) -> int:
+def _total(reader: Reader, wanted: ChangeFilter, found: Found, *, first: bool) -> int | None:
+    """Return how many rows there are in all; None in a long log, where counting them could take longer than a page may."""
+    if first and found.before is None:
+        return found.rows
+    return reader.count(wanted) if reader.last_id() <= _COUNTED else None
+
+
+def _hidden(reader: Reader, wanted: ChangeFilter, total: int | None) -> int:
     """Return how many rows are left out as housekeeping; none where the log is too long to count them."""
-    if wanted.housekeeping or total >= _COUNTED:
+    if wanted.housekeeping or total is None or reader.last_id() > _COUNTED:
         return 0
-    every = reader.count(replace(wanted, housekeeping=True), most=_COUNTED)
-    return every - total if every < _COUNTED else 0
+    return reader.count(replace(wanted, housekeeping=True)) - total
 
 
 def _form(desk: Desk, reader: Reader, typed: dict[str, str], repeated: dict[str, list[str]]) -> dict[str, Any]:
