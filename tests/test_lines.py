@@ -95,6 +95,16 @@ ARMS = "armsInterventions.arms"
           row("locations", "Napoli", "Naples", item="b", attribute="city")], "sites 1 now RECRUITING, 1 renamed"),
         ([row("locations", None, {"country": "Japan"}, item="a", facts=[{"id": "country-first-site", "country": "Japan"}])],
          "sites +1, first in Japan"),
+        ([row("locations", None, "Ohio", item="a", attribute="state")], "sites 1 edited"),
+        ([row("locations", None, {"country": name}, item=name, facts=[{"id": "country-first-site", "country": name}]) for name in "AB"],
+         "sites +2, first in A and B"),
+        ([row("locations", {"country": name}, None, item=name, facts=[{"id": "country-last-site", "country": name}]) for name in "ABCD"],
+         f"sites {MINUS}4, none left in 4 countries"),
+        ([row("status.startDate", "2025-11-30", "2025-08-15")], f"start {MINUS}3 months"),
+        ([row("status.startDate", "2025-01-31", "2025-02-28")], "start +1 month"),
+        ([row("status.startDate", "2025", "2026-05")], "start 2025 → 2026-05"),
+        ([row("identification.briefTitle", "a", "b"), row("identification.officialTitle", "a", "b")], "title reworded"),
+        ([row("results.hasResults", NO, YES), row("status.resultsFirstPostDate", None, "2026-05-04")], "results posted"),
         ([row("eligibility.minAge", "18 Years", "16 Years")], "minimum age 18 Years → 16 Years"),
         ([row("eligibility.criteria", "one two three four five six", "one two four five six seven eight")], f"criteria +2 {MINUS}1 words"),
         ([row("eligibility.criteria", "a > b", "a \\> b", facts=[{"id": "markup-only"}])], "criteria (mark-up alone)"),
@@ -134,9 +144,9 @@ MANY = [
 ]
 
 
-@pytest.mark.parametrize(("width", "most"), [(60, 3), (80, 3), (100, 2), (120, 2), (200, 2)])
+@pytest.mark.parametrize(("width", "most"), [(60, 4), (80, 3), (100, 2), (120, 2), (200, 2)])
 def test_a_line_takes_few_rows(width: int, most: int) -> None:
-    """On a terminal a line takes two rows, three where it is narrow; what does not fit is counted, what comes first stays."""
+    """On a terminal a line takes two rows, three where it is narrow, one more for what matters most; what does not fit is counted."""
     rows = terminal_line(line(MANY), width=width).splitlines()
     assert len(rows) <= most
     assert all(cell_len(each) <= width for each in rows)
@@ -179,7 +189,7 @@ def test_no_text_leaves_its_line(rows: list[LoggedChange], width: int) -> None:
         assert "NCT09000001" in text.split("\n")[0]
     shown = terminal_line(line(rows), width=width)
     assert all(cell_len(each, "latest") <= width for each in shown.splitlines())
-    assert shown.count("\n") <= 3
+    assert shown.count("\n") <= 4
     assert terminal_line(line(rows)).count("\n") == 1
 
 

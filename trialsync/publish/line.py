@@ -18,11 +18,13 @@ _DOT: Final = " · "
 _GAP: Final = "  "
 _WIDE: Final = 100
 _NAMES: Final = 4
+_MOST_IMPORTANT: Final = 3
 _LEAST_QUOTED: Final = 16
 _QUOTED: Final = 80
 _WHO: Final = 40
 _TINTS: Final = {Tone.GOOD: "\x1b[32m", Tone.BAD: "\x1b[31m"}
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+_QUOTE: Final = ' ("'
 _SIGNS: Final = re.compile(r"[*`\[\]\\]")
 
 
@@ -48,6 +50,8 @@ def line(changes: Sequence[LoggedChange]) -> Line:
 def terminal_line(told: Line, *, width: int | None = None, color: bool = False) -> str:
     """Return a line for a terminal, with its line feed: two rows of ``width`` cells, three where that is less than 100, one where ``None``.
 
+    A row more where one of the three phrases that matter most would not be told otherwise.
+
     The date, the number and every figure are never cut: what gives way is the registry's text in quotes, then the sponsor's name, then the
     phrases that matter least, which are counted.
     """
@@ -59,9 +63,11 @@ def terminal_line(told: Line, *, width: int | None = None, color: bool = False) 
     if told.who:
         told = replace(told, who=shortened(told.who, max(min(_WHO, first // 2), _LEAST_QUOTED)))
     for shown in range(len(told.phrases), -1, -1):
+        # Where even one of the most important would not be said, there is a row more.
+        room = most + (shown < len(told.phrases) and shown < _MOST_IMPORTANT)
         for names, quoted in ((True, _QUOTED), *((False, length) for length in range(_QUOTED, _LEAST_QUOTED - 1, -8))):
-            rows = _wrapped(_parts(told, shown, quoted, names=names), first, others)
-            if len(rows) <= most:
+            rows = _wrapped(_parts(told, min(shown + room - most, len(told.phrases)), quoted, names=names), first, others)
+            if len(rows) <= room:
                 return _painted(head, rows, color=color, indent=" " * indent)
     return _painted(head, rows[:most], color=color, indent=" " * indent)
 
@@ -115,6 +121,12 @@ def _wrapped(parts: Sequence[_Part], first: int, others: int) -> list[list[_Part
         room = first if len(rows) == 1 else others
         # A row that others follow ends in the dot.
         if rows[-1] and _width([*rows[-1], part]) + len(_DOT.rstrip()) > room:
+            # What is quoted may stand in the next row: the rest of the phrase fits here.
+            before, quote, after = part.text.partition(_QUOTE)
+            head = _Part(before, part.tone, goes_on=True)
+            if quote and _width([*rows[-1], head]) <= room:
+                rows[-1].append(head)
+                part = replace(part, text=f"{quote.lstrip()}{after}")  # noqa: PLW2901 - what is left of it
             rows.append([])
             room = others
         pieces = list(_broken(part, room, others)) if width_of(part.text) + len(_DOT.rstrip()) > room else [part]

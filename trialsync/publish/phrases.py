@@ -62,6 +62,8 @@ _PRESENCES: Final = {
 }
 _PHASES: Final = {"before-start": "before start", "after-start": "after start", "after-primary-completion": "after primary completion"}
 _NAME_OF_A_SITE: Final = frozenset({"facility", "city", "state", "country"})
+_TITLES: Final = frozenset({"identification.briefTitle", "identification.officialTitle"})
+_COUNTRIES: Final = 3
 _DATES: Final = (
     ("status.completionDate", "completion", "completion-slipped"),
     ("status.primaryCompletionDate", "primary completion", "primary-completion-slipped"),
@@ -219,16 +221,22 @@ def _sites(rows: _Rows) -> Iterator[Phrase]:
             statuses[compact(row.after)] = statuses.get(compact(row.after), 0) + 1
     parts += [f"{count:,} now {status}" for status, count in statuses.items()]
     opened = {row.item for row in taken if row.attribute == "status" and row.after}
-    renamed = {row.item for row in taken if row.attribute in _NAME_OF_A_SITE} - opened
+    # That a part of the address was added or taken away is no other name.
+    renamed = {row.item for row in taken if row.attribute in _NAME_OF_A_SITE and row.kind is Kind.CHANGED} - opened
     edited = {row.item for row in taken if row.attribute} - opened - renamed
     parts += [f"{len(items):,} {word}" for items, word in ((renamed, "renamed"), (edited, "edited")) if items]
-    countries = [
-        f"{words} {compact(fact['country'])}"
+    parts += [
+        f"{words} {named}"
         for name, words in (("country-first-site", "first in"), ("country-last-site", "none left in"))
-        for fact in facts
-        if fact.get("id") == name and fact.get("country")
+        if (named := _countries(compact(fact["country"]) for fact in facts if fact.get("id") == name and fact.get("country")))
     ]
-    yield Phrase(f"sites {', '.join([*parts, *dict.fromkeys(countries)])}", _names(taken))
+    yield Phrase(f"sites {', '.join(parts)}", _names(taken))
+
+
+def _countries(names: Iterable[str]) -> str:
+    """Return a few countries by name, more by number."""
+    each = list(dict.fromkeys(names))
+    return f"{len(each):,} countries" if len(each) > _COUNTRIES else " and ".join([", ".join(each[:-1]), each[-1]] if each[1:] else each)
 
 
 def _eligibility(rows: _Rows) -> Iterator[Phrase]:
@@ -254,10 +262,18 @@ def _results(rows: _Rows) -> Iterator[Phrase]:
     posted = rows.take("results.hasResults")
     others = rows.take(lambda name: name.startswith("results."))
     if posted:
+        # Since when they are posted is told by the line's own date.
+        others += rows.take("status.resultsFirstPostDate")
         there = posted[-1].after is True
         yield Phrase(f"results {'posted' if there else 'taken away'}", _names([*posted, *others]), tone=Tone.GOOD if there else Tone.BAD)
     elif others:
         yield Phrase(f"results: {_many(len(others), 'change')}", _names(others))
+
+
+def _titles(rows: _Rows) -> Iterator[Phrase]:
+    taken = rows.take(lambda name: name in _TITLES)
+    if taken:
+        yield Phrase("title reworded", _names(taken))
 
 
 def _papers(rows: _Rows) -> Iterator[Phrase]:
@@ -277,6 +293,7 @@ _PARTS: Final = (
     _arms,
     _other_outcomes,
     _results,
+    _titles,
     _papers,
 )
 """What is said, in the order of importance."""
