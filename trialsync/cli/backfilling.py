@@ -43,7 +43,8 @@ def backfill(app: App, what: tuple[str, ...], *, since: str | None, latest: int 
 
     It takes a request a version, at the pace of the settings, and says so first. What was fetched is kept: after Ctrl-C the same command
     goes on where it was, and once all is there it costs one request a study. The registry does not document its history; an answer of
-    another form than it had is refused and named, and nothing is recorded of it.
+    another form than it had is refused and named, and nothing is recorded of it. Nor has it any of a study that is withheld, removed or
+    merged now: what was backfilled before stays, and what was not can't be had any more (exit code 3).
 
     \b
       trialsync backfill NCT07263919             one study, followed or not
