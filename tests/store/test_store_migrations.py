@@ -7,16 +7,21 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from following import DAYS, World, columns, edited, invent, publish
 from older_store import schema_of, write_first_schema
 from store_log import STUDIES, fill, new_store, take
 
 from trialsync.errors import StoreBusy
+from trialsync.registry.sandbox import PastLine
 from trialsync.store import schema
 from trialsync.store.filters import ChangeFilter
 from trialsync.store.lock import Lock
 from trialsync.store.reader import Reader
+from trialsync.store.rebuild import rebuild, would_change
 from trialsync.store.verify import notes, verify
 from trialsync.study.diff import RULE
+from trialsync.sync.backfill import Extent, backfill
+from trialsync.sync.poll import Policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +78,44 @@ def test_all_that_an_older_store_holds_survives(older: Path, newest: Path, by: s
     kept = older.with_name("older.db.schema-1")
     assert schema_of(kept) == 1
     assert verify(kept) == []
+
+
+def lived(folder: Path, name: str) -> World:
+    """Return a world that was polled for three loads: a study with a past goes on, another joins."""
+    first = edited(invent(1), statusModule__lastUpdateSubmitDate="2026-01-08")
+    second = edited(first, DAYS[1], statusModule__lastUpdateSubmitDate=DAYS[0], statusModule__overallStatus="SUSPENDED")
+    fourth = edited(second, DAYS[3], statusModule__lastUpdateSubmitDate=DAYS[2], statusModule__overallStatus="TERMINATED")
+    past = PastLine("NCT00000001", "2025-05-28", "2025-06-02", {"protocolSection.statusModule.overallStatus": "NOT_YET_RECRUITING"})
+    world = World(folder, publish([first], [second], [invent(2)], [fourth]), name, past=[past])
+    world.poll()
+    world.next()
+    world.next()
+    return world
+
+
+def test_a_store_of_the_first_schema_goes_on_as_one_of_today(tmp_path: Path) -> None:
+    """Brought up, it is polled, backfilled and rebuilt; no row that it told is lost or altered, and the end is a store of today's."""
+    today, older = lived(tmp_path, "today.db"), lived(tmp_path, "older.db")
+    older.store = tmp_path / "first.db"
+    write_first_schema(tmp_path / "older.db", older.store)
+    told = {row.id: row for row in today.log()}
+    for world in (today, older):
+        world.next()
+        with world.registry() as registry, world.writer() as writer:
+            (done,) = backfill(
+                ("NCT00000001",), registry=registry, writer=writer, now=world.clock, policy=Policy(), extent=Extent()
+            ).studies
+        assert (done.versions, done.complete, done.error) == (1, True, None)
+        assert verify(world.store) == []
+    kept = {row.id: row for row in older.log()}
+    assert columns(told.values(), but=("version",)) == columns([kept[number] for number in told], but=("version",))
+    assert len(notes(older.store)) == 1
+    with older.writer() as writer:
+        rebuild(writer, "core")
+    assert notes(older.store) == []
+    assert verify(older.store) == []
+    assert would_change(older.store, "core").differs == 0
+    assert columns(older.log(baseline=True), but=("id",)) == columns(today.log(baseline=True), but=("id",))
 
 
 def test_what_an_older_store_is_missing_is_damage(older: Path) -> None:
