@@ -15,7 +15,7 @@ from trialsync.errors import FileError
 from trialsync.model import By, Ended, Origin, Presence, Watch
 from trialsync.registry.files import read
 from trialsync.registry.sandbox import packaged_loads, read_loads
-from trialsync.sync.load import Whole
+from trialsync.sync.bulk import Whole, load_bulk
 from trialsync.sync.poll import Policy
 
 if TYPE_CHECKING:
@@ -358,12 +358,18 @@ def bulk(path: Path, studies: Iterable[Study]) -> Path:
     return path
 
 
+def download(world: World, path: Path) -> Outcome:
+    """Import the registry's bulk download as all of everything."""
+    with world.writer() as writer:
+        return load_bulk(path, writer=writer, now=world.clock, whole=Whole(EVERYTHING))
+
+
 def test_the_bulk_download_begins_the_watch_of_everything(tmp_path: Path) -> None:
     """After the whole registry came as a zip, the next poll of everything asks for what moved, and misses nothing of it."""
     loads = publish([ONE, TWO, THREE], [status(ONE, "COMPLETED", DAYS[1]), invent(4, posted=DAYS[1], first_posted=DAYS[1])])
     world = World(tmp_path, loads)
     archive = bulk(tmp_path / "ctg-studies.json.zip", [labelled(study, DAYS[0]) for study in world.sandbox.studies().values()])
-    outcome = one(world, archive, whole=Whole(EVERYTHING))
+    outcome = download(world, archive)
     assert (outcome.poll.watch, outcome.poll.ended, outcome.poll.load, outcome.poll.new) == ("everything", Ended.COMPLETE, DAYS[0], 4)
     assert world.brief() == []
     after = world.next(EVERYTHING, policy=Policy(incremental_above=0))
@@ -378,9 +384,9 @@ def test_a_newer_bulk_download_is_news(tmp_path: Path) -> None:
     """A second download gives what changed since, and the studies that are new in it, as a poll of its load would."""
     newcomer = invent(4, posted=DAYS[1], first_posted=DAYS[1])
     world = World(tmp_path, publish([ONE, TWO]))
-    one(world, bulk(tmp_path / "first.zip", [labelled(ONE, DAYS[0]), labelled(TWO, DAYS[0])]), whole=Whole(EVERYTHING))
+    download(world, bulk(tmp_path / "first.zip", [labelled(ONE, DAYS[0]), labelled(TWO, DAYS[0])]))
     later = [status(ONE, "COMPLETED", DAYS[1]), TWO, newcomer]
-    one(world, bulk(tmp_path / "second.zip", [labelled(study, DAYS[1]) for study in later]), whole=Whole(EVERYTHING))
+    download(world, bulk(tmp_path / "second.zip", [labelled(study, DAYS[1]) for study in later]))
     assert {(row.nct_id, row.path) for row in world.log()} >= {
         (N1, "status.overallStatus"),
         ("NCT00000004", "watch.everything"),
@@ -393,7 +399,41 @@ def test_a_download_that_is_not_all_of_one_load_begins_nothing(fault: str, tmp_p
     """Where a record was left out, or stands for another load, the next poll of everything walks all of it."""
     world = World(tmp_path, publish([ONE, TWO]))
     second = labelled(TWO, "2026-01-30") if fault == "of two loads" else {"protocolSection": {"identificationModule": {"nctId": N2}}}
-    outcome = one(world, bulk(tmp_path / "a.zip", [labelled(ONE, DAYS[0]), second]), whole=Whole(EVERYTHING))
+    outcome = download(world, bulk(tmp_path / "a.zip", [labelled(ONE, DAYS[0]), second]))
     assert outcome.poll.watch is None
     after = world.poll(EVERYTHING, policy=Policy(incremental_above=0))
     assert (after.poll.whole, after.previous_load) == (True, None)
+
+
+def test_a_download_leaves_what_its_records_in_lines_leave(tmp_path: Path) -> None:
+    """The registry's zip, read by other processes, gives the same studies, versions and log as the same records in a file of lines."""
+    days = [line for line in packaged_loads() if line.study is not None]
+    first = {line.nct_id: line.study for line in days[:20] if line.study is not None}
+    later = {line.nct_id: line.study for line in days if line.study is not None}
+    zipped, lines = (World(tmp_path, publish([]), name) for name in ("zipped.db", "lines.db"))
+    for number, studies in enumerate((first, later, later)):
+        records = [labelled(study, DAYS[min(number, 1)]) for study in studies.values()]
+        with zipped.writer() as writer:
+            outcome = load_bulk(bulk(tmp_path / f"{number}.zip", records), writer=writer, now=zipped.clock)
+        path = tmp_path / f"{number}.jsonl"
+        path.write_text("".join(json.dumps(study) + "\n" for study in records))
+        (other,) = bring(lines, path)
+        assert [getattr(outcome.poll, name) for name in ("new", "updated", "unchanged", "studies", "changes", "load")] == [
+            getattr(other.poll, name) for name in ("new", "updated", "unchanged", "studies", "changes", "load")
+        ]
+    assert columns(zipped.log(baseline=True), but=["seen", "id"]) == columns(lines.log(baseline=True), but=["seen", "id"])
+
+
+def test_a_bad_entry_of_a_download_is_named(tmp_path: Path) -> None:
+    """An entry that is no study, or that is damaged, is skipped and named; the others are recorded."""
+    world = World(tmp_path, publish([]))
+    path = bulk(tmp_path / "a.zip", [ONE, TWO, THREE])
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("04/NCT00000004.json", b"[1, 2]")
+    data = bytearray(path.read_bytes())
+    data[60] ^= 0xFF
+    path.write_bytes(data)
+    with world.writer() as writer:
+        outcome = load_bulk(path, writer=writer, now=world.clock)
+    assert outcome.poll.new == 2
+    assert [sentence.partition(": ")[0].rpartition("/")[2] for sentence in outcome.skipped] == ["NCT00000001.json", "NCT00000004.json"]

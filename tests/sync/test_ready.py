@@ -6,15 +6,16 @@ from multiprocessing import active_children
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import pytest
 from following import World, columns, invent, publish
 
 from trialsync.registry.files import FoundStudy
 from trialsync.store.verify import verify
-from trialsync.sync.ready import WORTH_FROM, ReadyAhead, ready
+from trialsync.sync.ready import WORTH_FROM, Crew, all_ready, ready
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 MANY = WORTH_FROM + 700
 
@@ -35,25 +36,15 @@ def recorded(world: World) -> list[dict[str, Any]]:
 
 
 def test_other_processes_make_what_this_one_would() -> None:
-    """Records made ready ahead are just what makes them ready here; one that can't be recorded is left to whoever records it."""
-    texts = raws(WORTH_FROM)
+    """Records made ready by a process are just what makes them ready here; one that can't be recorded is left to whoever records it."""
+    texts = raws(20)
     texts[3] = texts[3].replace(b'"Gait speed"', b"[" * 900 + b"]" * 900)
-    with ReadyAhead("core") as ahead:
-        begun = ahead.begin(texts)
-        made = ahead.result(begun, len(texts))
-    if begun is None:
-        pytest.skip("one core: nobody makes anything ready ahead")
+    with Crew() as crew:
+        made = crew.begin(all_ready, texts, "core")()
     assert made[3] is None
     assert [each for place, each in enumerate(made) if place != 3] == [
         ready(orjson.loads(text), "core") for place, text in enumerate(texts) if place != 3
     ]
-
-
-def test_few_records_start_no_process() -> None:
-    """What is recorded in a moment is recorded without other processes."""
-    with ReadyAhead("core") as ahead:
-        assert ahead.begin(raws(5)) is None
-        assert ahead.result(None, 5) == [None] * 5
 
 
 def test_a_large_import_records_what_small_ones_do(tmp_path: Path) -> None:

@@ -18,11 +18,10 @@ from trialsync.publish.confirmed import confirmed
 from trialsync.registry import files
 from trialsync.registry.bulk import is_download
 from trialsync.registry.numbers import nct_ids_in
-from trialsync.sync.load import Whole, load
+from trialsync.sync.bulk import Whole, load_bulk
+from trialsync.sync.load import load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from trialsync.sync.poll import Outcome
 
 
@@ -49,7 +48,8 @@ def import_(app: App, paths: tuple[str, ...], *, label: str | None) -> int:
             label = date.fromisoformat(label).isoformat()
         except ValueError:
             raise BadDate(f"--load {label!r} is not a day", hint="for example 2026-05-12") from None
-    whole = None if label else _whole(app, paths)
+    if label is None and len(paths) == 1 and Path(paths[0]).is_file() and is_download(Path(paths[0])):
+        return _download(app, Path(paths[0]))
     skipped: list[str] = []
     code = 0
     with progress("import", "bytes") as tell:
@@ -60,35 +60,31 @@ def import_(app: App, paths: tuple[str, ...], *, label: str | None) -> int:
             return PARTIAL
         with app.writer("trialsync import", may_make=True) as writer:
             try:
-                for outcome in load(
-                    chain([first], found),
-                    writer=writer,
-                    now=now,
-                    baseline=app.settings.store.baseline,
-                    label=label,
-                    whole=whole,
-                ):
-                    code = max(code, _report(outcome, whole))
+                for outcome in load(chain([first], found), writer=writer, now=now, baseline=app.settings.store.baseline, label=label):
+                    code = max(code, _report(outcome))
                     skipped.extend(outcome.skipped)
             finally:
                 say_some([f"skipped: {sentence}" for sentence in skipped])
     return code
 
 
-def _whole(app: App, paths: Sequence[str]) -> Whole | None:
-    """Return the watch that the paths hold all of: that of everything, where they are the registry's bulk download."""
-    everything = next((table for table in app.settings.tables if table.everything), None)
-    if everything is None or len(paths) != 1 or not Path(paths[0]).is_file() or not is_download(Path(paths[0])):
-        return None
-    return Whole(app.settings.watch(everything, nct_ids_in), app.settings.sync.sweep_days)
-
-
-def _report(outcome: Outcome, whole: Whole | None) -> int:
-    if outcome.poll.studies or outcome.error is None:
-        say(f"import: {confirmed(outcome.poll)}")
+def _download(app: App, path: Path) -> int:
+    """Import the registry's bulk download; it begins the watch of everything, where the settings have one."""
+    table = next((table for table in app.settings.tables if table.everything), None)
+    whole = Whole(app.settings.watch(table, nct_ids_in), app.settings.sync.sweep_days) if table is not None else None
+    with progress("import", "bytes") as tell, app.writer("trialsync import", may_make=True) as writer:
+        outcome = load_bulk(path, writer=writer, now=now, baseline=app.settings.store.baseline, whole=whole, progress=tell)
+    code = _report(outcome)
     if whole is not None and outcome.poll.watch is not None:
         say(f"  {whole.watch.name} has all of it: trialsync sync goes on from load {outcome.poll.load} with what moves")
     elif whole is not None:
-        say(f"  something of it was left out, or it is of several loads: the next sync of {whole.watch.name} walks everything")
+        say(f"  something was left out, or it is of several loads: the next sync of {whole.watch.name} walks everything")
+    say_some([f"skipped: {sentence}" for sentence in outcome.skipped])
+    return code
+
+
+def _report(outcome: Outcome) -> int:
+    if outcome.poll.studies or outcome.error is None:
+        say(f"import: {confirmed(outcome.poll)}")
     say_some(outcome.notes)
     return PARTIAL if outcome.skipped else 0

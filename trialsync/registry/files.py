@@ -268,6 +268,16 @@ def _lines_at(stream: IO[bytes], places: dict[str, tuple[array[int], array[int]]
                 yield number, line
 
 
+def study_in(raw: bytes, where: str) -> FoundStudy | BadRecord:
+    """Return the one study that a JSON text holds, or why it holds none."""
+    try:
+        value, _ = _parsed(raw.strip().removeprefix(_BOM))
+    except Unreadable as error:
+        return BadRecord(where, error.why)
+    found = _record(value, raw.strip().removeprefix(_BOM), where)
+    return found if isinstance(found, FoundStudy | BadRecord) else BadRecord(where, "no study, but a line of one")
+
+
 def _is_study(value: Json) -> bool:
     return isinstance(value, dict) and "protocolSection" in value
 

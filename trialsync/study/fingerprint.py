@@ -60,6 +60,13 @@ def bytes_digest(raw: bytes) -> bytes | None:
     return digest.digest()
 
 
+def load_label(raw: bytes) -> str | None:
+    """Return the load (an ISO day as text) that a record's own bytes name, or ``None`` where it can't be told from them."""
+    start = raw.find(_LABEL)
+    day = _LABEL_DAY.match(raw, start + len(_LABEL)) if start >= 0 else None
+    return day.group().decode() if day else None
+
+
 def without_noise(study: Study) -> Study:
     """Return the study without the leaves that the vocabulary names as noise; what is not touched is shared, not copied."""
     for path in _NOISE_PATHS:

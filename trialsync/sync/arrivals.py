@@ -21,7 +21,7 @@ from trialsync.sync.losses import Losses
 from trialsync.sync.ready import ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from trialsync.model import Slice, Study
     from trialsync.store.first import First
@@ -45,6 +45,50 @@ class Arrival:
     load: str
     source: str = ""
     ready: Ready | None = None
+
+    def number(self) -> str:
+        """Return the study's number. Raises RecordError for a record that can't be used."""
+        return record.check(self.study)
+
+    def digest(self) -> bytes | None:
+        """Return the digest of the record's bytes, ``None`` where none can be told."""
+        return bytes_digest(self.raw)
+
+    def made(self, fields: BaselineFields) -> Ready:
+        """Return the study made ready, with the baseline rows of these fields. Raises RecordError."""
+        return self.ready or ready(self.study, fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A study that another process looked at: all that is asked of it first. ``read`` gets the record itself, where it is asked for.
+
+    ``ready`` is ``None`` where the process saw by its digest that the store has just this.
+    """
+
+    nct_id: str
+    bytes_digest: bytes | None
+    load: str
+    source: str
+    ready: Ready | None
+    read: Callable[[], Study]
+
+    @property
+    def study(self) -> Study:
+        """Return the record. Raises RecordError."""
+        return self.read()
+
+    def number(self) -> str:
+        """Return the study's number."""
+        return self.nct_id
+
+    def digest(self) -> bytes | None:
+        """Return the digest of the record's bytes, ``None`` where none can be told."""
+        return self.bytes_digest
+
+    def made(self, fields: BaselineFields) -> Ready:
+        """Return the study made ready, with the baseline rows of these fields. Raises RecordError."""
+        return self.ready or ready(self.read(), fields)
 
 
 class _OlderRecord(RecordError):
@@ -117,15 +161,15 @@ class Receiver:
     tally: Tally
     joining: Joining | None = None
 
-    def page(self, arrivals: Iterable[Arrival]) -> None:
+    def page(self, arrivals: Iterable[Arrival | Unread]) -> None:
         """Record a page of studies in one transaction; a record that can't be used is skipped, named and counted, the others are kept.
 
         Where a study stands in it several times, each time is recorded, in a transaction of its own from there on.
         """
-        good: dict[str, Arrival] = {}
+        good: dict[str, Arrival | Unread] = {}
         for arrival in arrivals:
             try:
-                nct_id = record.check(arrival.study)
+                nct_id = arrival.number()
             except RecordError as error:
                 self._skip(arrival, error)
                 continue
@@ -135,7 +179,7 @@ class Receiver:
             good[nct_id] = arrival
         self._transaction(good)
 
-    def _transaction(self, good: dict[str, Arrival]) -> None:
+    def _transaction(self, good: dict[str, Arrival | Unread]) -> None:
         known = self.writer.known(good)
         taken: dict[str, Version | None] = {}
         firsts: list[tuple[Version, bytes | None, First]] = []
@@ -146,9 +190,9 @@ class Receiver:
                 try:
                     _check_load(nct_id, arrival)
                     if before is None:
-                        made = arrival.ready or ready(arrival.study, self.baseline)
+                        made = arrival.made(self.baseline)
                         taken[nct_id] = version = self._first(arrival, made)
-                        firsts.append((version, bytes_digest(arrival.raw), made.first))
+                        firsts.append((version, arrival.digest(), made.first))
                         withheld += [nct_id] if made.is_withheld else []
                     else:
                         taken[nct_id] = self._known(nct_id, arrival, before)
@@ -164,22 +208,22 @@ class Receiver:
                 for nct_id in (each for each in taken if each not in self.joining.members):
                     self._join(nct_id, good[nct_id], known.get(nct_id), taken[nct_id], self.joining)
 
-    def _skip(self, arrival: Arrival, error: RecordError, nct_id: str | None = None) -> None:
+    def _skip(self, arrival: Arrival | Unread, error: RecordError, nct_id: str | None = None) -> None:
         named = str(error) if nct_id is None or nct_id in error.message else f"{nct_id}: {error}"
         sentence = f"{arrival.source}: {named}" if arrival.source else named
         self.tally.skipped.append(sentence)
         self.tally.older += isinstance(error, _OlderRecord)
         log.warning("study.skipped", source=arrival.source, why=error.message)
 
-    def _known(self, nct_id: str, arrival: Arrival, before: Known) -> Version | None:
+    def _known(self, nct_id: str, arrival: Arrival | Unread, before: Known) -> Version | None:
         """Record a study where it differs from what the store holds of it; return its new version, if it has one."""
         if before.missing_since is not None and _is_there(before) and arrival.load >= before.missing_since:
             self.writer.set_missing_since(nct_id, None)
-        digest = bytes_digest(arrival.raw)
+        digest = arrival.digest()
         if digest is not None and digest == before.bytes_digest:
             self._still_there(nct_id, arrival, before)
             return None
-        print_now = fingerprint(arrival.study)
+        print_now = arrival.ready.first.fingerprint if arrival.ready else fingerprint(arrival.study)
         if print_now == before.version.fingerprint:
             if digest is not None and arrival.load >= before.version.load:
                 self.writer.set_bytes_digest(nct_id, digest)
@@ -187,13 +231,13 @@ class Receiver:
             return None
         return self._next(nct_id, arrival, digest, print_now, before)
 
-    def _still_there(self, nct_id: str, arrival: Arrival, before: Known) -> None:
+    def _still_there(self, nct_id: str, arrival: Arrival | Unread, before: Known) -> None:
         if nct_id not in self.tally.counted:
             self.tally.unchanged += 1
         if not _is_there(before) and _is_later(arrival, before):
             self._presence(nct_id, arrival, before, Presence.LISTED)
 
-    def _first(self, arrival: Arrival, made: Ready) -> Version:
+    def _first(self, arrival: Arrival | Unread, made: Ready) -> Version:
         """Return the first version of a study, to be recorded with the page."""
         self.tally.drifted.update(made.drifted)
         self.tally.new += 1
@@ -211,7 +255,7 @@ class Receiver:
             fingerprint=made.first.fingerprint,
         )
 
-    def _next(self, nct_id: str, arrival: Arrival, digest: bytes | None, print_now: str, before: Known) -> Version:
+    def _next(self, nct_id: str, arrival: Arrival | Unread, digest: bytes | None, print_now: str, before: Known) -> Version:
         shown = self.writer.last_shown(nct_id, "9999-12-31") or before.version.load
         if arrival.load < shown:
             raise _OlderRecord(f"{nct_id}: the record is of load {arrival.load}, older than what the store has of {shown}")
@@ -262,7 +306,7 @@ class Receiver:
                 return study
         return self.writer.study(nct_id)
 
-    def _presence(self, nct_id: str, arrival: Arrival, before: Known, now: Presence, version: Version | None = None) -> None:
+    def _presence(self, nct_id: str, arrival: Arrival | Unread, before: Known, now: Presence, version: Version | None = None) -> None:
         change = presence_change(before.presence, now)
         # What was not there was last known to be so when it was last looked for; what was there, when it was last shown.
         was_there = version.not_before if version else self.writer.last_shown(nct_id, arrival.load)
@@ -281,7 +325,7 @@ class Receiver:
         self.writer.set_missing_since(nct_id, None)
         self.tally.recorded([change])
 
-    def _join(self, nct_id: str, arrival: Arrival, before: Known | None, version: Version | None, joining: Joining) -> None:
+    def _join(self, nct_id: str, arrival: Arrival | Unread, before: Known | None, version: Version | None, joining: Joining) -> None:
         """Note that a study joined the watch; after the watch's first complete walk that is news."""
         self.writer.join(joining.watch, [nct_id], arrival.load)
         joining.members.add(nct_id)
@@ -313,7 +357,7 @@ class Receiver:
         self.tally.recorded(rows)
 
 
-def _check_load(nct_id: str, arrival: Arrival) -> None:
+def _check_load(nct_id: str, arrival: Arrival | Unread) -> None:
     """Raise RecordError where nobody knows for which load a record stands."""
     if not is_day(arrival.load):
         raise RecordError(f"{nct_id}: neither the registry nor the record says of which load it is")
@@ -337,7 +381,7 @@ def _is_there(before: Known) -> bool:
     return before.presence not in {Presence.REMOVED, Presence.MERGED}
 
 
-def _is_later(arrival: Arrival, before: Known) -> bool:
+def _is_later(arrival: Arrival | Unread, before: Known) -> bool:
     """Return whether a record is of a later load than the one that said that the study is gone; an older one says nothing of that."""
     return arrival.load > (before.missing_since or before.version.load)
 

@@ -12,21 +12,17 @@ from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import FileError
 from trialsync.model import Ended, Origin, Poll, instant, is_day
-from trialsync.registry import query
 from trialsync.registry.files import BadRecord, FoundStudy, Unlisted
 from trialsync.study import record
 from trialsync.sync import presence
-from trialsync.sync.arrivals import Arrival, Joining, Receiver, Tally
-from trialsync.sync.moved import plan
+from trialsync.sync.arrivals import Arrival, Receiver, Tally
 from trialsync.sync.poll import finish
-from trialsync.sync.ready import ReadyAhead
+from trialsync.sync.ready import WORTH_FROM, Crew, all_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
     from datetime import datetime
 
-    from trialsync.model import Slice, Watch
     from trialsync.registry.files import Found
     from trialsync.store.writer import Writer
     from trialsync.study.diff import BaselineFields
@@ -46,8 +42,8 @@ class _Batch:
 
     arrivals: list[Arrival] = field(default_factory=list)
     size: int = 0
-    begun: Future[list[Ready | None]] | None = None
     unknown: list[int] = field(default_factory=list)
+    made: Callable[[], list[Ready | None]] | None = None
 
     def add(self, arrival: Arrival) -> bool:
         """Take a study; return whether the transaction is full."""
@@ -55,17 +51,19 @@ class _Batch:
         self.size += len(arrival.raw)
         return len(self.arrivals) >= PAGE_STUDIES or self.size >= PAGE_BYTES
 
-    def begin(self, ahead: ReadyAhead, writer: Writer) -> None:
+    def begin(self, crew: Crew, writer: Writer, baseline: BaselineFields) -> None:
         """Have those made ready that the store does not know."""
         numbers = [record.check(arrival.study) for arrival in self.arrivals]
         known = writer.known(numbers)
         self.unknown = [place for place, number in enumerate(numbers) if number not in known]
-        self.begun = ahead.begin([self.arrivals[place].raw for place in self.unknown])
+        if self.unknown:
+            self.made = crew.begin(all_ready, [self.arrivals[place].raw for place in self.unknown], baseline)
 
     def in_order(self) -> list[Arrival]:
         """Return the studies by load, so that files of one study's versions may lie in any order."""
-        for place, made in zip(self.unknown, ReadyAhead.result(self.begun, len(self.unknown)), strict=True):
-            self.arrivals[place] = replace(self.arrivals[place], ready=made)
+        if self.made is not None:
+            for place, made in zip(self.unknown, self.made(), strict=True):
+                self.arrivals[place] = replace(self.arrivals[place], ready=made)
         return sorted(self.arrivals, key=lambda arrival: arrival.load)
 
 
@@ -80,26 +78,6 @@ class _Taken:
     waiting: deque[_Batch] = field(default_factory=deque)
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """A watch that files hold all of, as the registry's bulk download does of everything; swept anew within ``sweep_days`` from then on."""
-
-    watch: Watch
-    sweep_days: int = 7
-
-    def joining(self, writer: Writer) -> Joining:
-        """Return how the files' studies join the watch, which is written down with it."""
-        asked = query.canonical(self.watch)
-        last = writer.last_complete(self.watch.name)
-        writer.save_watch(self.watch, asked)
-        shown = last.poll.load if last is not None else None
-        return Joining(self.watch.name, writer.members(self.watch.name), last is not None and last.query == asked, shown, shown)
-
-    def slices(self, writer: Writer, load: str | None) -> list[Slice]:
-        """Return the parts of the watch, all of them shown by a load."""
-        return [replace(part, swept=load) for part in plan(writer.members_posted(self.watch.name), self.sweep_days)]
-
-
 def load(
     found: Iterable[Found],
     *,
@@ -107,28 +85,27 @@ def load(
     now: Callable[[], datetime],
     baseline: BaselineFields = "core",
     label: str | None = None,
-    whole: Whole | None = None,
 ) -> Iterator[Outcome]:
     """Record what files hold; yield how each part ended: dated lines one load after the other, everything else in one.
 
     A record's load is that of its dated line, else ``label`` (an ISO day), else its ``versionHolder``, else its posted date. Dated lines
     say of each load what changed in it, so a study that stood before and does not stand again was confirmed by it. A record older than
-    what the store has is skipped and named. Where files hold all of a watch (``whole``), each record of one load, they count as a poll of
-    it. Raises FileError where a file can't be read on, after the outcome of what could be read; StoreError.
+    what the store has is skipped and named. Raises FileError where a file can't be read on, after the outcome of what could be read;
+    StoreError.
     """
     history = _History()
-    with ReadyAhead(baseline) as ahead:
+    with Crew() as crew:
         for (file, dated), part in groupby(found, key=_Place()):
             history.begin(file)
-            with _few_collections():
-                outcome = _part(part, dated, history, ahead, writer=writer, now=now, baseline=baseline, label=label, whole=whole)
+            with few_collections():
+                outcome = _part(part, dated, history, crew, writer=writer, now=now, baseline=baseline, label=label)
             yield outcome
             if outcome.error is not None:
                 raise outcome.error
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
+def few_collections() -> Iterator[None]:
     """Let Python look for cyclic garbage seldom: records have no cycles, and walking over those held costs a tenth of an import."""
     before = gc.get_threshold()
     gc.set_threshold(200_000, 20, 100)
@@ -177,24 +154,21 @@ def _part(
     part: Iterable[Found],
     dated: str | None,
     history: _History,
-    ahead: ReadyAhead,
+    crew: Crew,
     *,
     writer: Writer,
     now: Callable[[], datetime],
     baseline: BaselineFields,
     label: str | None,
-    whole: Whole | None,
 ) -> Outcome:
     """Record one load of dated lines, or everything else, as one row among the polls."""
     started = instant(now())
-    asked = query.canonical(whole.watch) if whole is not None else None
-    poll_id = writer.begin_poll(watch=None, origin=Origin.IMPORT, load=dated, data_timestamp=None, query=asked, started=started)
+    poll_id = writer.begin_poll(watch=None, origin=Origin.IMPORT, load=dated, data_timestamp=None, query=None, started=started)
     tally = Tally()
-    joining = whole.joining(writer) if whole is not None and dated is None else None
-    receiver = Receiver(writer, Origin.IMPORT, started, baseline, tally, joining)
+    receiver = Receiver(writer, Origin.IMPORT, started, baseline, tally)
     taken, error = _Taken(), None
     try:
-        _take(part, taken, receiver, ahead, label)
+        _take(part, taken, receiver, crew, label)
     except FileError as failure:
         error = failure
     for batch in (*taken.waiting, taken.batch):
@@ -215,14 +189,11 @@ def _part(
     else:
         tally.seen &= {nct_id for nct_id, load_of in taken.latest.items() if load_of == stands_for}
     row = Poll(poll_id, None, Origin.IMPORT, stands_for, None, started, None, None)
-    if whole is not None and joining is not None and error is None and not tally.skipped and set(taken.latest.values()) == {stands_for}:
-        row = replace(row, watch=whole.watch.name)
-        tally.slices = whole.slices(writer, stands_for)
     ended = Ended.COMPLETE if error is None else Ended.PARTIAL if tally.studies else Ended.FAILED
     return finish(row, ended, tally, error, writer=writer, now=now)
 
 
-def _take(part: Iterable[Found], taken: _Taken, receiver: Receiver, ahead: ReadyAhead, label: str | None) -> None:
+def _take(part: Iterable[Found], taken: _Taken, receiver: Receiver, crew: Crew, label: str | None) -> None:
     """Record the studies of a part as far as it can be read, but for those of the last transactions, which are left waiting."""
     for each in part:
         if isinstance(each, BadRecord):
@@ -237,10 +208,11 @@ def _take(part: Iterable[Found], taken: _Taken, receiver: Receiver, ahead: Ready
             taken.latest[nct_id] = intern(max(arrival.load, taken.latest.get(nct_id, "")))
             taken.survivors.update(dict.fromkeys(record.aliases(each.study), nct_id))
             if taken.batch.add(arrival):
-                taken.batch.begin(ahead, receiver.writer)
+                if len(taken.latest) >= WORTH_FROM:
+                    taken.batch.begin(crew, receiver.writer, receiver.baseline)
                 taken.waiting.append(taken.batch)
                 taken.batch = _Batch()
-                if len(taken.waiting) >= ahead.depth:
+                if len(taken.waiting) >= crew.depth:
                     receiver.page(taken.waiting.popleft().in_order())
 
 

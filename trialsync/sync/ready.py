@@ -10,9 +10,10 @@ import signal
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection, get_context, parent_process
 from threading import Thread
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, ParamSpec, Self, TypeVar
 
 import orjson
 import structlog
@@ -23,7 +24,7 @@ from trialsync.study import record
 from trialsync.study.leaves import drift
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
     from types import TracebackType
 
@@ -34,6 +35,9 @@ log = structlog.get_logger()
 
 WORTH_FROM: Final = 2_000
 """From so many studies on, starting other processes takes less time than it saves."""
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,43 +54,33 @@ def ready(study: Study, fields: BaselineFields) -> Ready:
     return Ready(first(study, fields), record.is_withheld(study), frozenset(drift(study)))
 
 
-class ReadyAhead:
-    """Makes studies ready in processes of its own, one a core, started once so many came that it is worth it.
+class Crew:
+    """Processes that work ahead of the one that writes, one a core, started when there is something to do.
 
-    Where a machine has one core, or a process dies, studies are left to be made ready by whoever records them.
+    Where a machine has one core, or a process dies, the work is left to whoever wants its result.
     """
 
-    def __init__(self, fields: BaselineFields) -> None:
-        self._fields = fields
+    def __init__(self) -> None:
         self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._came = 0
         self._pool: ProcessPoolExecutor | None = None
 
     @property
     def depth(self) -> int:
-        """Return how many batches it pays to have under way."""
+        """Return how many pieces of work it pays to have under way."""
         return self._cores + 1
 
-    def begin(self, raws: Sequence[bytes]) -> Future[list[Ready | None]] | None:
-        """Return what will be these records made ready, ``None`` for one that can't be; or ``None`` where nobody begins with them."""
-        self._came += len(raws)
-        if self._cores < 2 or self._came < WORTH_FROM or not raws:  # noqa: PLR2004
-            return None
+    def begin(self, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> Callable[[], T]:
+        """Have a function of a module called by one of the processes; return what gives its result, waiting for it where it must."""
+        here = partial(work, *args, **options)
+        if self._cores < 2:  # noqa: PLR2004
+            return here
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self._cores, get_context("spawn"), initializer=_live_with_parent)
         try:
-            return self._pool.submit(_all_ready, raws, self._fields)
+            begun = self._pool.submit(work, *args, **options)
         except BrokenProcessPool:
-            return None
-
-    @staticmethod
-    def result(begun: Future[list[Ready | None]] | None, count: int) -> list[Ready | None]:
-        """Return the records made ready, once they are; as many ``None`` where nobody did, or the process died that should have."""
-        try:
-            return begun.result() if begun is not None else [None] * count
-        except BrokenProcessPool:
-            log.warning("import.process_died")
-            return [None] * count
+            return here
+        return partial(_result, begun, here)
 
     def __enter__(self) -> Self:
         return self
@@ -94,6 +88,15 @@ class ReadyAhead:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+
+def _result(begun: Future[T], here: Callable[[], T]) -> T:
+    """Return a process's result, or do its work here where it died."""
+    try:
+        return begun.result()
+    except BrokenProcessPool:
+        log.warning("import.process_died")
+        return here()
 
 
 def _live_with_parent() -> None:
@@ -104,7 +107,8 @@ def _live_with_parent() -> None:
         Thread(target=lambda: (connection.wait([parent.sentinel]), os._exit(1)), daemon=True).start()
 
 
-def _all_ready(raws: Sequence[bytes], fields: BaselineFields) -> list[Ready | None]:
+def all_ready(raws: Sequence[bytes], fields: BaselineFields) -> list[Ready | None]:
+    """Return records made ready, ``None`` for one that can't be: whoever records it meets the error again, and tells it with its place."""
     return [_ready_or_none(raw, fields) for raw in raws]
 
 
@@ -112,4 +116,4 @@ def _ready_or_none(raw: bytes, fields: BaselineFields) -> Ready | None:
     try:
         return ready(orjson.loads(raw), fields)
     except RecordError:
-        return None  # whoever records it meets the error again, and tells it with the record's place
+        return None

@@ -1,0 +1,177 @@
+"""The registry's bulk download into the store: what an import of it does, with the reading left to other processes.
+
+Of each study they bring back what is asked first: its number, the digest of its bytes, and, where the store does not have just this, all
+that a first version is made of. The record itself is read here only where it differs from what the store has.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections import deque
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from trialsync.errors import FileError, RecordError
+from trialsync.model import Ended, Origin, Poll, Study, instant, is_day
+from trialsync.registry import query
+from trialsync.registry.bulk import BulkZip
+from trialsync.registry.files import BadRecord, study_in
+from trialsync.study import record
+from trialsync.study.fingerprint import bytes_digest, load_label
+from trialsync.sync.arrivals import Joining, Receiver, Tally, Unread
+from trialsync.sync.load import PAGE_STUDIES, few_collections
+from trialsync.sync.moved import plan
+from trialsync.sync.poll import finish
+from trialsync.sync.ready import Crew, Ready, ready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from trialsync.model import Slice, Watch
+    from trialsync.registry.bulk import BulkEntry
+    from trialsync.store.writer import Writer
+    from trialsync.study.diff import BaselineFields
+    from trialsync.sync.poll import Outcome
+
+_NUMBER: Final = slice(-16, -5)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a process says of one entry: the study's number, the digest of its bytes, its load; made ready where that is worth it."""
+
+    nct_id: str
+    digest: bytes | None
+    load: str | None
+    ready: Ready | None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The watch that the download is all of; swept anew within ``sweep_days`` from then on."""
+
+    watch: Watch
+    sweep_days: int = 7
+
+    def joining(self, writer: Writer) -> Joining:
+        """Return how the files' studies join the watch, which is written down with it."""
+        asked = query.canonical(self.watch)
+        last = writer.last_complete(self.watch.name)
+        writer.save_watch(self.watch, asked)
+        shown = last.poll.load if last is not None else None
+        return Joining(self.watch.name, writer.members(self.watch.name), last is not None and last.query == asked, shown, shown)
+
+    def slices(self, writer: Writer, load: str | None) -> list[Slice]:
+        """Return the parts of the watch, all of them shown by a load."""
+        return [replace(part, swept=load) for part in plan(writer.members_posted(self.watch.name), self.sweep_days)]
+
+
+def load_bulk(
+    path: Path,
+    *,
+    writer: Writer,
+    now: Callable[[], datetime],
+    baseline: BaselineFields = "core",
+    whole: Whole | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Outcome:
+    """Record the registry's bulk download and return how it ended.
+
+    A record stands for the load that it names, else for its posted date. Where nothing is left out and all is of one load, it counts as a
+    poll of the watch that it is all of (``whole``), to be gone on from by what moves. ``progress`` is told the bytes of the zip done, and
+    all. Raises FileError for a zip that is cut off or damaged, StoreError.
+    """
+    started = instant(now())
+    asked = query.canonical(whole.watch) if whole is not None else None
+    poll_id = writer.begin_poll(watch=None, origin=Origin.IMPORT, load=None, data_timestamp=None, query=asked, started=started)
+    tally, loads = Tally(), dict[str, set[str]]()
+    receiver = Receiver(writer, Origin.IMPORT, started, baseline, tally, whole.joining(writer) if whole is not None else None)
+    size = path.stat().st_size
+    with few_collections(), Crew() as crew:
+        for entries, looked in _looked_at(path, crew, writer, baseline):
+            arrivals = list(_arrivals(path, entries, looked, tally))
+            receiver.page(arrivals)
+            for arrival in arrivals:
+                loads.setdefault(arrival.load, set()).add(arrival.nct_id)
+            if progress is not None:
+                progress(entries[-1].offset + entries[-1].packed, size)
+    stands_for = max(loads, default=None)
+    tally.seen &= loads.get(stands_for or "", set())
+    row = Poll(poll_id, None, Origin.IMPORT, stands_for, None, started, None, None)
+    if whole is not None and not tally.skipped and len(loads) == 1:
+        row = replace(row, watch=whole.watch.name)
+        tally.slices = whole.slices(writer, stands_for)
+    return finish(row, Ended.COMPLETE, tally, None, writer=writer, now=now)
+
+
+def _looked_at(
+    path: Path, crew: Crew, writer: Writer, baseline: BaselineFields
+) -> Iterator[tuple[list[BulkEntry], list[Looked | BadRecord]]]:
+    """Yield the zip's entries, a page at a time, with what the processes say of them; the next pages are under way meanwhile."""
+    waiting: deque[tuple[list[BulkEntry], Callable[[], list[Looked | BadRecord]]]] = deque()
+    with path.open("rb") as stream:
+        try:
+            entries = BulkZip(stream).entries()
+            while page := list(islice(entries, PAGE_STUDIES)):
+                digests = {known.nct_id: known.bytes_digest for known in writer.known(entry.name[_NUMBER] for entry in page).values()}
+                waiting.append((page, crew.begin(look_at, path, page, digests, baseline)))
+                if len(waiting) > crew.depth:
+                    begun, result = waiting.popleft()
+                    yield begun, result()
+        except zipfile.BadZipFile as error:
+            raise FileError(f"{path} is a zip with a damaged directory: {error}", hint="download it again") from error
+    for begun, result in waiting:
+        yield begun, result()
+
+
+def look_at(path: Path, entries: list[BulkEntry], known: Mapping[str, bytes | None], fields: BaselineFields) -> list[Looked | BadRecord]:
+    """Return what there is to say of some entries; ``known`` has the digests of what the store holds, by number."""
+    return [_look(path, entry, known, fields) for entry in entries]
+
+
+def _look(path: Path, entry: BulkEntry, known: Mapping[str, bytes | None], fields: BaselineFields) -> Looked | BadRecord:
+    where = f"{path}, {entry.name}"
+    try:
+        raw = _archive(path).open(entry).read().strip()
+    except (zipfile.BadZipFile, zlib.error) as error:
+        return BadRecord(where, f"is damaged: {error}")
+    number, digest = entry.name[_NUMBER], bytes_digest(raw)
+    is_same = digest is not None and digest == known.get(number)
+    if is_same and (label := load_label(raw)) is not None:
+        return Looked(number, digest, label, None)
+    found = study_in(raw, where)
+    if isinstance(found, BadRecord):
+        return found
+    load = next((day for day in (record.load(found.study), record.posted(found.study)) if is_day(day)), None)
+    try:
+        return Looked(record.check(found.study), digest, load, None if is_same else ready(found.study, fields))
+    except RecordError as error:
+        return BadRecord(where, error.message)
+
+
+@cache
+def _archive(path: Path) -> BulkZip:
+    return BulkZip(path.open("rb"))
+
+
+def _arrivals(path: Path, entries: list[BulkEntry], looked: list[Looked | BadRecord], tally: Tally) -> Iterator[Unread]:
+    for entry, each in zip(entries, looked, strict=True):
+        where = f"{path}, {entry.name}"
+        if isinstance(each, BadRecord):
+            tally.skipped.append(each.sentence)
+        elif each.load is None:
+            tally.skipped.append(f"{where}: the record names no load and no posted date (--load DATE says which)")
+        else:
+            yield Unread(each.nct_id, each.digest, each.load, where, each.ready, partial(_study, path, entry))
+
+
+def _study(path: Path, entry: BulkEntry) -> Study:
+    found = study_in(_archive(path).open(entry).read(), f"{path}, {entry.name}")
+    if isinstance(found, BadRecord):
+        raise RecordError(found.why)
+    return found.study
