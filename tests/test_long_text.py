@@ -166,6 +166,13 @@ def test_an_excerpt_of_a_long_edit_shows_both_sides() -> None:
     assert re.fullmatch(r"… \[-old .*…-\]\{\+new .*…\+\}…?", text), text
 
 
+def test_an_edit_in_a_line_keeps_its_spaces() -> None:
+    """Where a line shows an excerpt, the white space at an edit's end is inside its mark, so that no two words run together."""
+    told = "seen by the panel after a long wait in the hall, unless withdrawn early by a parent who objects to it " * 2
+    assert "has {+any +}history of" in long_text.in_a_line(f"has history of {told}", f"has any history of {told}", 60)
+    assert "ends[- by the panel-], " in long_text.in_a_line(f"it ends by the panel, {told}", f"it ends, {told}", 60)
+
+
 def test_how_many_words() -> None:
     """The words of a change are counted for a line that has no room for them."""
     assert long_text.counted_words("one two three", "one 2 3 4 three") == "+3 −1 words"  # noqa: RUF001

@@ -17,10 +17,11 @@ from trialsync.study.words import renders_alike
         ("Children's", "Children&Amp;#39;s"),
         ("one two", "one\n\n  two "),
         (r"a \&gt; b", "a > b"),
+        ("H\N{LATIN SMALL LETTER O WITH CIRCUMFLEX}pital", "Ho\N{COMBINING CIRCUMFLEX ACCENT}pital"),
     ],
 )
 def test_mark_up_alone_renders_alike(one: str, other: str) -> None:
-    """Texts that differ in escapes, entities or white space alone read alike, either way round."""
+    """Texts that differ in escapes, entities, white space or the way an accent is written alone read alike, either way round."""
     assert renders_alike(one, other)
     assert renders_alike(other, one)
 

@@ -116,7 +116,8 @@ def _excerpt(pieces: Sequence[Piece], room: int) -> str:
     last = first
     while last + 1 < len(pieces) and Mark.SAME not in {pieces[last].kind, pieces[last + 1].kind}:
         last += 1
-    edits = [Piece(piece.kind, piece.text.strip()) for piece in pieces[first : last + 1] if piece.text.strip()]
+    # White space at an edit's end is the edit's own: without it two words would run together.
+    edits = [piece for piece in pieces[first : last + 1] if piece.text.strip()]
     before = pieces[first - 1].text if first and pieces[first - 1].kind is Mark.SAME else ""
     after = "".join(_line_marked(piece) for piece in pieces[last + 1 :])
     marks = 4 * len(edits) + 4

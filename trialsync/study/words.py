@@ -16,6 +16,7 @@ from functools import lru_cache
 from html import unescape
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
+from unicodedata import normalize
 
 from trialsync.study.sequences import Budget, aligned, best
 
@@ -343,7 +344,7 @@ def _merged(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 
 def renders_alike(one: str, other: str) -> bool:
-    r"""Return whether two texts differ in mark-up alone: white space, Markdown's escapes, HTML entities.
+    r"""Return whether two texts differ in mark-up alone: white space, Markdown's escapes, HTML entities, an accent apart from its letter.
 
     The registry rewrites these by itself: ``>`` and ``\>``, ``&`` and ``&amp;``, even ``&Amp;#39;`` (entities inside entities, capitals
     included) stand for the same character to a reader.
@@ -352,13 +353,13 @@ def renders_alike(one: str, other: str) -> bool:
 
 
 def rendered(text: str) -> str:
-    """Return a text without what a renderer takes away: escapes resolved, entities replaced, white space collapsed."""
+    """Return a text as a renderer shows it: escapes resolved, entities replaced, white space collapsed, letters and accents composed."""
     for _ in range(_ENTITY_LAYERS):
         plain = _ENTITY.sub(_character, text)
         if plain == text:
             break
         text = plain
-    return " ".join(_ESCAPED.sub(r"\1", text).split())
+    return normalize("NFC", " ".join(_ESCAPED.sub(r"\1", text).split()))
 
 
 def _character(found: re.Match[str]) -> str:

@@ -170,7 +170,7 @@ FACTS: Final[tuple[Rule, ...]] = (
         "The old version listed sites in a country where the new one has none; a country that was only renamed is not gone.",
     ),
     Rule("sponsor-changed", 1, "The lead sponsor's name is another than in the old version; a new spelling is another, mark-up apart."),
-    Rule("markup-only", 1, "Only white space, Markdown escapes or entities that render alike differ from the old version."),
+    Rule("markup-only", 1, "Only white space, Markdown escapes, entities or accents that render alike differ from the old version."),
     Rule(
         "overdue",
         1,
