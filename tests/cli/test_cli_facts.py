@@ -64,11 +64,14 @@ def test_rows_are_asked_for_by_the_facts_they_carry(cli: Terminal) -> None:
     assert row["facts"] == [
         {
             "id": "completion-slipped",
-            "rule": 1,
+            "rule": 2,
             "months": 7,
             "days": None,
             "times": 1,
             "total_months": 7,
+            "total_days": None,
+            "net_months": 7,
+            "net_days": None,
             "type_before": "ESTIMATED",
             "type_after": "ESTIMATED",
         }

@@ -280,5 +280,5 @@ def test_polling_goes_on_after_a_rebuild(switched: World) -> None:
     fresh = [row for row in switched.log() if row.id not in ids]
     assert min(row.id for row in fresh) > max(ids)
     (slip,) = (row.facts[0] for row in fresh if row.field == "status.completionDate")
-    assert (slip["times"], slip["total_months"], slip["type_after"]) == (2, 8, "ACTUAL")
+    assert (slip["times"], slip["total_months"], slip["type_after"]) == (2, 10, "ACTUAL")
     assert verify(switched.store) == []

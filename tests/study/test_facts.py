@@ -127,58 +127,6 @@ def test_each_moved_outcome_has_one_counterpart() -> None:
     assert found == {"primary-outcome-removed": 2, "outcome-demoted": 1}
 
 
-@pytest.mark.parametrize(
-    ("start", "end", "day", "phase"),
-    [
-        ("2026-02-10", "2026-12-01", "2026-02-09", "before-start"),
-        ("2026-02-10", "2026-12-01", "2026-02-10", "after-start"),
-        ("2026-02-10", "2026-12-01", "2026-12-01", "after-start"),
-        ("2026-02-10", "2026-12-01", "2026-12-02", "after-primary-completion"),
-        ("2026-02", "2026-12", "2026-01-31", "before-start"),
-        ("2026-02", "2026-12", "2026-02-10", None),
-        ("2026-02", "2026-12", "2026-03-01", "after-start"),
-        ("2026-02", "2026-12", "2026-12-10", None),
-        ("2026-02", "2026-12", "2027-01-01", "after-primary-completion"),
-        ("2025", "2027", "2026-06-01", "after-start"),
-        ("2026", "2027", "2026-06-01", None),
-        (None, "2026-12", "2027-01-01", "after-primary-completion"),
-        (None, "2026-12", "2026-06-01", None),
-        ("2026-02", None, "2026-01-01", "before-start"),
-        ("2026-02", None, "2026-06-01", None),
-        (None, None, "2026-06-01", None),
-    ],
-)
-def test_the_phase_is_that_of_the_old_versions_dates(start: str | None, end: str | None, day: str, phase: str | None) -> None:
-    """Before start, after it, after primary completion, to the day; null where the dates do not say."""
-    base = dated("primaryCompletionDate", end, base=dated("startDate", start))
-    # The new version says that everything lies far ahead: that decides nothing.
-    ahead = dated("primaryCompletionDate", "2098-01", base=dated("startDate", "2097-01", base=base))
-    fact = the("primary-outcome-added", outcomes(GAIT, base=base), outcomes(GAIT, PAIN, base=ahead), date=day)
-    assert fact == {"phase": phase, "with_results": False}
-
-
-def test_the_day_of_an_edit_is_that_of_its_submission() -> None:
-    """Posted after the start, submitted before it: the outcome was changed before the start."""
-    base = dated("primaryCompletionDate", "2027-01", base=dated("startDate", "2026-02-10"))
-    new = outcomes(GAIT, PAIN, base=base, statusModule__lastUpdateSubmitDate="2026-02-09")
-    fact = the("primary-outcome-added", outcomes(GAIT, base=base), new, date="2026-02-12")
-    assert fact is not None
-    assert fact["phase"] == "before-start"
-    same = outcomes(GAIT, base=base, statusModule__lastUpdateSubmitDate="2026-02-09")
-    later = the("primary-outcome-added", same, new, date="2026-02-12")
-    assert later is not None
-    assert later["phase"] == "after-start"
-
-
-def test_results_in_the_same_update_are_told() -> None:
-    """Outcomes changed while results are first posted, not where they were posted before."""
-    old, new = outcomes(GAIT), outcomes(GAIT, PAIN)
-    for before, after, wanted in ((old, with_results(new), True), (with_results(old), with_results(new), False), (old, new, False)):
-        fact = the("primary-outcome-added", before, after)
-        assert fact is not None
-        assert fact["with_results"] is wanted
-
-
 # The plan
 
 
@@ -289,6 +237,19 @@ def test_a_country_that_is_renamed_is_not_new() -> None:
     assert ids(sites(*old), sites(*new, site("Clinic C", "Plzen", "Czechia"))) == ["site-opened"]
 
 
+def test_a_country_to_which_every_site_moved_is_new() -> None:
+    """A site that is the same and lies in another city and country made one country the first time listed, the other the last."""
+    contact = [{"name": "Dr. Ann Example", "role": "CONTACT", "phone": "+49 1"}]
+    old, new = (site("Clinic A", *place, contacts=contact) for place in (("Lyon", "France"), ("Oslo", "Norway")))
+    assert ids(sites(old), sites(new)) == ["country-first-site", "country-last-site"]
+    assert the("country-first-site", sites(old), sites(new)) == {"country": "Norway"}
+    assert ids(sites(old, LYON), sites(new, LYON)) == ["country-first-site"]
+    spellings = (("Praha", "Czech Republic"), ("Prague", "Czechia"))
+    respelled = [site("Clinic A", *spelling, contacts=contact) for spelling in spellings]
+    others = [site("Clinic B", "Brno", country, zip="2") for country in ("Czech Republic", "Czechia")]
+    assert ids(sites(respelled[0], others[0]), sites(respelled[1], others[1])) == []
+
+
 # Postings
 
 
@@ -300,7 +261,15 @@ def test_results_posted_and_corrected() -> None:
     ((path, fact),) = told(posted, corrected)
     assert fact["id"] == "results-corrected"
     assert path.endswith(".timeFrame")
-    assert told(corrected, old) == []
+    assert [(path, fact["id"]) for path, fact in told(corrected, old)] == [("results.hasResults", "results-withdrawn")]
+
+
+def test_an_outcome_of_the_results_that_turns_secondary_is_told() -> None:
+    """The type of an outcome measure in the results is a fact of its own, beside the correction."""
+    one, other = (with_results(invent(1), title="Gait", timeFrame="1 year") for _ in range(2))
+    other["resultsSection"]["outcomeMeasuresModule"]["outcomeMeasures"][0]["type"] = "SECONDARY"
+    assert ids(one, other) == ["results-corrected", "results-outcome-type-changed"]
+    assert the("results-outcome-type-changed", one, other) == {"before": "PRIMARY", "after": "SECONDARY"}
 
 
 def test_results_of_the_registrys_history_need_no_flag() -> None:

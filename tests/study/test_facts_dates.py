@@ -77,9 +77,12 @@ def test_what_cannot_be_told_apart_is_no_slip(before: str | None, after: str | N
     [("ESTIMATED", "ESTIMATED", 1), ("ESTIMATED", "ACTUAL", 0), (None, "ESTIMATED", 1), ("ESTIMATED", None, 1), (None, None, 1)],
 )
 def test_an_estimate_is_told_from_an_actual_date(was: str | None, now: str | None, times: int) -> None:
-    """Only a move to another estimate counts as one; a date without a type is taken for an estimate, and both types are given."""
+    """Only a move to another estimate counts as one, the totals know both; a date without a type is taken for an estimate."""
     fact = the("primary-completion-slipped", dated("primaryCompletionDate", "2026-01", was), dated("primaryCompletionDate", "2026-06", now))
-    assert fact == {"months": 5, "days": None, "times": times, "total_months": 5 * times, "type_before": was, "type_after": now}
+    assert fact == {
+        "months": 5, "days": None, "times": times, "total_months": 5, "total_days": None, "net_months": 5, "net_days": None,
+        "type_before": was, "type_after": now,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("now", ["ACTUAL", "ESTIMATED", None])
@@ -96,11 +99,53 @@ def test_a_type_alone_is_no_slip() -> None:
 def test_slips_are_counted_over_the_known_versions() -> None:
     """The third slip knows the two before it; what was moved back in between is not taken off."""
     versions = [dated(COMPLETION, each) for each in ("2026-01", "2026-04", "2026-03", "2026-09", "2027-01")]
-    found = [fact for told in series(versions) for _, fact in told]
-    assert [(fact["months"], fact["times"], fact["total_months"]) for fact in found] == [(3, 1, 3), (6, 2, 9), (4, 3, 13)]
+    found = [fact for told in series(versions) for _, fact in told if fact["id"] == "completion-slipped"]
+    assert [(fact["months"], fact["times"], fact["total_months"], fact["net_months"]) for fact in found] == [
+        (3, 1, 3, 3), (6, 2, 9, 8), (4, 3, 13, 12),
+    ]  # fmt: skip
     last = dated(COMPLETION, "2027-02", "ACTUAL")
     (fact,) = [fact for _, fact in series([*versions, last])[-1]]
-    assert (fact["months"], fact["times"], fact["total_months"], fact["type_after"]) == (1, 3, 13, "ACTUAL")
+    assert (fact["months"], fact["times"], fact["total_months"], fact["net_months"], fact["type_after"]) == (1, 3, 14, 13, "ACTUAL")
+
+
+def test_slips_of_days_add_up_to_months() -> None:
+    """Three slips below a month each are more than one in all, whether they follow each other or not."""
+    days = ["2026-01-01", "2026-01-25", "2026-02-17", "2026-03-15"]
+    found = [fact for told in series([dated(COMPLETION, each) for each in days]) for _, fact in told]
+    assert [(fact["months"], fact["days"], fact["total_months"], fact["total_days"]) for fact in found] == [
+        (0, 24, 0, 24), (0, 23, 1, 47), (0, 26, 2, 73),
+    ]  # fmt: skip
+    assert [(fact["net_months"], fact["net_days"]) for fact in found] == [(0, 24), (1, 47), (2, 73)]
+    back = [dated(COMPLETION, each) for each in ("2026-01-01", "2026-01-25", "2026-01-01", "2026-01-25")]
+    (fact,) = (fact for _, fact in series(back)[-1])
+    assert (fact["total_months"], fact["total_days"], fact["net_months"], fact["net_days"]) == (1, 48, 0, 24)
+    months = [dated(COMPLETION, each) for each in ("2026-02", "2026-03", "2026-02", "2026-03-01", "2026-04-01")]
+    (fact,) = (fact for _, fact in series(months)[-1])
+    assert (fact["times"], fact["total_months"], fact["total_days"], fact["net_months"]) == (3, 3, None, 2)
+
+
+@pytest.mark.parametrize(
+    ("was", "now"), [("ESTIMATED", "ESTIMATED"), ("ESTIMATED", "ACTUAL"), ("ACTUAL", "ACTUAL"), ("ACTUAL", "ESTIMATED")]
+)
+def test_an_earlier_completion_was_pulled_in(was: str, now: str) -> None:
+    """Sooner by so many months and days, with both types; what had been ACTUAL was corrected too."""
+    sides = (dated("primaryCompletionDate", "2026-06-10", was), dated("primaryCompletionDate", "2026-04-09", now))
+    types = {"type_before": was, "type_after": now}
+    assert the("primary-completion-pulled-in", *sides) == {"months": 2, "days": 62, **types}
+    corrected = {"months": -2, "days": -62, **types} if was == "ACTUAL" else None
+    assert the("primary-completion-corrected", *sides) == corrected
+
+
+def test_an_actual_date_that_is_taken_back_was_corrected() -> None:
+    """Another date, none, or an estimate after all: the date that was reported as past was corrected, on its own row or on the type's."""
+    actual = dated(COMPLETION, "2026-01", "ACTUAL")
+    for later, fact in (
+        (dated(COMPLETION, "2026-03", "ACTUAL"), {"months": 2, "days": None, "type_after": "ACTUAL"}),
+        (dated(COMPLETION, "2026-01", "ESTIMATED"), {"months": 0, "days": None, "type_after": "ESTIMATED"}),
+        (dated(COMPLETION, None, None), {"months": None, "days": None, "type_after": None}),
+    ):
+        assert ids(actual, later) == ["completion-corrected"]
+        assert the("completion-corrected", actual, later) == fact | {"type_before": "ACTUAL"}
 
 
 def test_a_version_filled_in_between_counts_no_slip_twice() -> None:
@@ -230,7 +275,9 @@ def test_facts_at_arrival_are_those_of_all_versions(history: list[tuple[str | No
         assert series(versions[:number]) == whole[: number - 1]
     for told in whole:
         for _, fact in told:
-            assert fact["total_months"] >= fact["months"] * (fact["type_after"] != "ACTUAL")
+            if fact["id"] != "completion-slipped":
+                continue
+            assert fact["total_months"] >= fact["months"]
             assert fact["times"] + (fact["type_after"] == "ACTUAL") >= 1
 
 

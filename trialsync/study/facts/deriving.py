@@ -11,8 +11,9 @@ from trialsync.study.facts.outcomes import outcome_facts
 from trialsync.study.facts.postings import document_facts, publication_facts, results_facts
 from trialsync.study.facts.rules import BY_ID
 from trialsync.study.facts.sites import site_facts
+from trialsync.study.facts.slips import completion_facts
 from trialsync.study.facts.step import Found
-from trialsync.study.facts.timing import slip_facts, start_facts, status_facts
+from trialsync.study.facts.timing import start_facts, status_facts
 from trialsync.study.fields import PRESENCE
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _RULES: Final = (
     status_facts,
-    slip_facts,
+    completion_facts,
     start_facts,
     enrollment_facts,
     outcome_facts,

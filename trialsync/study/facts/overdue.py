@@ -8,8 +8,8 @@ from trialsync.study import record
 from trialsync.study.facts import dates
 from trialsync.study.facts.dates import Partial, partial
 from trialsync.study.facts.rules import BY_ID
-from trialsync.study.facts.step import has_results, text
-from trialsync.study.facts.timing import ACTUAL, OPEN
+from trialsync.study.facts.step import ACTUAL, has_results, text
+from trialsync.study.facts.timing import OPEN
 
 if TYPE_CHECKING:
     from datetime import date

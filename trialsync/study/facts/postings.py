@@ -14,23 +14,29 @@ if TYPE_CHECKING:
 
 _RESULTS: Final = "results."
 _HAS_RESULTS: Final = "results.hasResults"
+_MEASURES: Final = "results.outcomeMeasures.outcomeMeasures"
 _POSTED_ROWS: Final = (_HAS_RESULTS, "status.resultsFirstPostDate")
 _PARTS: Final = (("hasProtocol", "protocol"), ("hasSap", "sap"), ("hasIcf", "icf"))
 _OF_RESULTS: Final = frozenset({"RESULT", "DERIVED"})
 
 
 def results_facts(found: Found) -> None:
-    """Note whether results were posted (on the flag's row, or on the date's where a record has no flag), and which parts were corrected."""
+    """Note whether results were posted or withdrawn, and which parts were corrected.
+
+    The first two stand on the flag's row, or on the date's where a record has no flag.
+    """
     before, after = has_results(found.step.old), has_results(found.step.new)
-    if after and not before:
+    if after is not before:
         carriers = [place for name in _POSTED_ROWS for place, _ in found.rows(name)]
         carriers += [place for place, change in enumerate(found.step.changes) if _is_of_results(change)]
         for place in carriers[:1]:
-            found.put(place, "results-posted")
+            found.put(place, "results-posted" if after else "results-withdrawn")
     if before and after:
         for place, change in enumerate(found.step.changes):
             if _is_of_results(change) and change.tier is not Tier.HOUSEKEEPING and not _alike(change):
                 found.put(place, "results-corrected")
+                if change.field == _MEASURES and change.attribute == "type":
+                    found.put(place, "results-outcome-type-changed", before=change.before, after=change.after)
 
 
 def document_facts(found: Found) -> None:

@@ -17,13 +17,35 @@ _COMPARE: Final = "Goldacre et al. 2019 (COMPare): outcomes added, and moved bet
 
 _SLIP: Final = (
     "The {what} date is later than the old version's, which was not an ACTUAL one; dates that can't be told apart as precisely as both are "
-    "given are no slip. months are whole ones, days are given where both dates name one; times and total_months count the moves of an "
-    "estimate to a later estimate over the study's known versions, this one included; type_after ACTUAL says that {what} came later than "
-    "estimated, which is not counted. A date without a type is taken for an estimate."
+    "given are no slip, and a date without a type is taken for an estimate. months are whole ones, days are given where both dates name "
+    "one; type_after ACTUAL says that {what} came later than estimated. Over the study's known versions, this one included: times counts "
+    "the moves of an estimate to a later estimate; total_days adds up the days of these moves and of those to an ACTUAL date (null where "
+    "one of them has no days), total_months are the whole months of the same moves laid end to end on the calendar from the first date "
+    "that slipped; what was moved to before in between is not taken off. "
+    "net_months and net_days lie between the first date known and this one."
+)
+_PULLED_IN: Final = (
+    "The {what} date is earlier than the old version's, by months (whole ones) and days (where both dates name one), both positive; "
+    "type_before and type_after tell estimates from ACTUAL dates: an estimate pulled in, {what} that came sooner than estimated, or an "
+    "ACTUAL date corrected to an earlier one."
+)
+_CORRECTED: Final = (
+    "The old version's {what} date was ACTUAL, and the new version gives another one, none, or calls it an estimate (type_after): what was "
+    "reported as past was corrected. months and days, negative to before, are null where one of the dates is missing."
 )
 _EDIT: Final = (
-    "phase is that of the day when the update was submitted, by the old version's start and primary completion dates, null where these "
-    "are missing or not precise enough; with_results says whether results were posted in the same update."
+    "phase is that of the day when the update was submitted (of the day since when the version holds, where none is given). An ACTUAL "
+    "start or primary completion date settles it, the new version's before the old one's; otherwise the later of the old and the new "
+    "version's estimates counts, and by an estimate alone no study is past its start that is NOT_YET_RECRUITING in the new version, and "
+    "none past primary completion that still enrolls by it (RECRUITING, ENROLLING_BY_INVITATION). The start's own day is after-start, the "
+    "day of primary completion not after it. phase_basis (actual, estimated) is that of the date by which the phase is called; both are "
+    "null where the dates are missing or not precise enough. with_results: results were first posted in the same update; results_before: "
+    "they stood there already."
+)
+_AS_EDITED: Final = "phase, phase_basis, with_results and results_before as in primary-outcome-added."
+_SAME: Final = (
+    "two primary outcomes are held for the same where more than half of what they are recognised by (measure, description, time frame: "
+    "trialsync fields --help) agrees"
 )
 
 
@@ -59,8 +81,12 @@ FACTS: Final[tuple[Rule, ...]] = (
         "The registry turned the overall status to UNKNOWN; last_known is the status that it had, by the new version.",
         "ClinicalTrials.gov, glossary: recruitment status Unknown (past its completion date, and not verified within the past 2 years)",
     ),
-    Rule("primary-completion-slipped", 1, _SLIP.format(what="primary completion")),
-    Rule("completion-slipped", 1, _SLIP.format(what="completion")),
+    Rule("primary-completion-slipped", 2, _SLIP.format(what="primary completion")),
+    Rule("completion-slipped", 2, _SLIP.format(what="completion")),
+    Rule("primary-completion-pulled-in", 1, _PULLED_IN.format(what="primary completion")),
+    Rule("completion-pulled-in", 1, _PULLED_IN.format(what="completion")),
+    Rule("primary-completion-corrected", 1, _CORRECTED.format(what="primary completion")),
+    Rule("completion-corrected", 1, _CORRECTED.format(what="completion")),
     Rule(
         "start-moved",
         1,
@@ -89,32 +115,53 @@ FACTS: Final[tuple[Rule, ...]] = (
         "enrollment-cut.",
         f"{_REGISTRY}: Enrollment",
     ),
-    Rule("primary-outcome-added", 1, "The new version has a primary outcome that the old one did not have as such; " + _EDIT),
-    Rule("primary-outcome-removed", 1, "The old version had a primary outcome that the new one does not have as such; " + _EDIT),
+    Rule(
+        "primary-outcome-added",
+        2,
+        "The new version has a primary outcome that the old one did not have as such; a second copy of one that stood there is none. count "
+        "and measures say of how many the row speaks and how their measures read: one, or all of a list that is new. " + _EDIT,
+        _COMPARE,
+    ),
+    Rule(
+        "primary-outcome-removed",
+        2,
+        "The old version had a primary outcome that the new one does not have as such; that one of two copies went is none. count and "
+        f"measures, of one or of all of a list that is gone; {_AS_EDITED}",
+        _COMPARE,
+    ),
     Rule(
         "primary-outcome-reworded",
-        1,
+        2,
         "The measure of a primary outcome reads otherwise than in the old version, beyond mark-up, capitals, white space and closing "
-        "punctuation; " + _EDIT,
+        f"punctuation; {_SAME}, otherwise one was removed and one added. likeness, 0 to 1, is how many of their words the two measures "
+        "share (twice those in common by those of both, in any order, capitals apart): a threshold of one's own can be laid there. "
+        f"{_AS_EDITED[0].upper()}{_AS_EDITED[1:]}",
     ),
     Rule(
         "primary-outcome-timeframe-changed",
-        1,
+        2,
         "The time frame of a primary outcome reads otherwise than in the old version, is new or is gone, beyond mark-up, capitals, white "
-        "space and closing punctuation; " + _EDIT,
+        f"space and closing punctuation; {_SAME}; {_AS_EDITED}",
+    ),
+    Rule(
+        "primary-outcome-description-changed",
+        1,
+        "The description of a primary outcome reads otherwise than in the old version, is new or is gone (the row's kind), beyond mark-up, "
+        f"capitals, white space and closing punctuation; {_SAME}; {_AS_EDITED}",
     ),
     Rule(
         "outcome-demoted",
-        1,
+        2,
         "A primary outcome of the old version is gone, and one of the same measure, or one that shares at least three quarters of its "
-        "words (reworded), was added in the same update among the secondary or other outcomes (to); " + _EDIT,
+        "words (reworded), was added in the same update among the secondary or other outcomes (to); count and measures as the row's, "
+        f"{_AS_EDITED}",
         _COMPARE,
     ),
     Rule(
         "outcome-promoted",
-        1,
+        2,
         "A primary outcome was added, and one of the same measure, or one that shares at least three quarters of its words (reworded), is "
-        "gone in the same update from the old version's secondary or other outcomes (from); " + _EDIT,
+        f"gone in the same update from the old version's secondary or other outcomes (from); count and measures as the row's, {_AS_EDITED}",
         _COMPARE,
     ),
     Rule(
@@ -123,7 +170,20 @@ FACTS: Final[tuple[Rule, ...]] = (
         "The new version has results, the old one had none.",
         "ClinicalTrials.gov, Study Data Structure: hasResults",
     ),
+    Rule(
+        "results-withdrawn",
+        1,
+        "The old version had results, the new one has none.",
+        "ClinicalTrials.gov, Study Data Structure: hasResults",
+    ),
     Rule("results-corrected", 1, "A part of the results reads otherwise than in the old version, which had results too; mark-up apart."),
+    Rule(
+        "results-outcome-type-changed",
+        1,
+        "An outcome measure of the posted results has another type than in the old version, which had results too: before and after are "
+        "PRIMARY, SECONDARY, OTHER_PRE_SPECIFIED or POST_HOC.",
+        _COMPARE,
+    ),
     Rule(
         "documents-posted",
         1,
@@ -161,13 +221,15 @@ FACTS: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "country-first-site",
-        1,
-        "The new version lists a first site in a country where the old one had none; a country that was only renamed is not new.",
+        2,
+        "The new version lists a site in a country in which the old version listed none: one that opened, or one that was moved there. A "
+        "country that is only spelled otherwise is not new: its sites that stay all say so, and not all in another city.",
     ),
     Rule(
         "country-last-site",
-        1,
-        "The old version listed sites in a country where the new one has none; a country that was only renamed is not gone.",
+        2,
+        "The old version listed a site in a country in which the new version lists none: one that closed, or one that was moved away. "
+        "Otherwise as country-first-site.",
     ),
     Rule("sponsor-changed", 1, "The lead sponsor's name is another than in the old version; a new spelling is another, mark-up apart."),
     Rule("markup-only", 1, "Only white space, Markdown escapes, entities or accents that render alike differ from the old version."),

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Fact: TypeAlias = "dict[str, Json]"
 """A fact as it is recorded: ``id``, ``rule``, and its values."""
 
+ACTUAL: Final = "ACTUAL"
+"""The type of a date that is no estimate."""
+
 _CLOSING: Final = re.compile(r"[\s.,;:]+$")
 
 
@@ -77,6 +80,12 @@ def members(change: Change, *, after: bool) -> list[dict[str, Json]]:
 def text(value: Json) -> str | None:
     """Return a value that is a text, otherwise ``None``."""
     return value if isinstance(value, str) else None
+
+
+def dated(study: Study, struct: str) -> tuple[Json, str | None]:
+    """Return a date of the status module and its type, ``None`` where absent."""
+    found = record.at(study, "protocolSection", "statusModule", struct)
+    return record.at(found, "date"), text(record.at(found, "type"))
 
 
 def has_results(study: Study) -> bool:
