@@ -33,7 +33,7 @@ TrialsyncError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class TrialsyncError(Exception):
@@ -158,6 +158,10 @@ class Stopped(TrialsyncError):
 
     def __init__(self) -> None:
         super().__init__("stopped before its end", hint="what was seen is kept; the next poll goes on from there")
+
+
+STOPPED: Final = str(Stopped())
+"""What the row of a poll says that was asked to end: that it did is no failure of its watch."""
 
 
 class RegistryError(TrialsyncError):

@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Self
 
 from trialsync.store import schema
@@ -31,6 +33,12 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE)
             return found
         time.sleep(0.02)
     raise AssertionError(f"waited {seconds:g} seconds for {what}")
+
+
+def made_earlier(store: Path) -> None:
+    """Make a store older than last night, so that its copy is missing."""
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("UPDATE _sqlite_migrations SET applied_at = '2026-01-01T00:00:00+00:00'")
 
 
 class NotifySocket:

@@ -14,16 +14,18 @@ from supervisor import NotifySocket, wait_for
 
 from trialsync.daemon.agenda import Agenda
 from trialsync.daemon.alarms import Alarms
-from trialsync.daemon.copies import is_missing, make_copy
+from trialsync.daemon.copies import make_copy
 from trialsync.daemon.heartbeat import send_heartbeat
 from trialsync.daemon.notify import Notifier, watchdog_seconds
 from trialsync.daemon.supervision import Supervision
-from trialsync.daemon.timetable import COPY, Timetable
+from trialsync.daemon.timetable import Timetable
 from trialsync.daemon.worker import Clock
+from trialsync.errors import FileError
 from trialsync.settings import Secret, Settings, load
 from trialsync.store import schema
 from trialsync.store.reader import Reader
 from trialsync.sync.health import health
+from trialsync.sync.nightly import is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -256,24 +258,31 @@ def test_copies_are_made_once_and_pruned(tmp_path: Path) -> None:
     for name in ("trialsync-2026-02-01.db.partial-1", "trialsync-mine.db", "note.txt"):
         (tmp_path / "copies" / name).write_text("x")
     settings = settings_of(tmp_path, '[backup]\ndir = "copies"\nkeep = 2\n')
-    assert is_missing(settings, NOW)
+    assert is_wanted(settings, None, NOW)
     for days in (0, 0, 1, 2):
-        assert make_copy(settings, NOW + timedelta(days=days))
-    assert not is_missing(settings, NOW + timedelta(days=2))
+        make_copy(settings, NOW + timedelta(days=days))
+    assert not is_wanted(settings, None, NOW + timedelta(days=2))
     left = sorted(each.name for each in (tmp_path / "copies").iterdir())
     assert left == ["note.txt", "trialsync-2026-03-05.db", "trialsync-2026-03-06.db", "trialsync-mine.db"]
 
 
-def test_a_copy_that_can_not_be_made_is_only_logged(tmp_path: Path) -> None:
-    """Without its folder a copy fails with a sentence, and is still missing."""
+def test_a_copy_that_can_not_be_made(tmp_path: Path) -> None:
+    """Without its folder a copy fails with a sentence, and is still wanted; where the folder comes back it is made."""
     schema.create(tmp_path / "trialsync.db")
     settings = settings_of(tmp_path, '[backup]\ndir = "nowhere"\n')
-    assert is_missing(settings, NOW)
-    with structlog.testing.capture_logs() as logged:
-        assert not make_copy(settings, NOW)
-    assert [each["event"] for each in logged] == ["backup.failed"]
-    assert "has to be there" in logged[0]["error"]
-    assert COPY not in {table.name for table in settings.tables}
+    assert is_wanted(settings, None, NOW)
+    with pytest.raises(FileError, match="has to be there"):
+        make_copy(settings, NOW)
+    (tmp_path / "nowhere").mkdir()
+    make_copy(settings, NOW)
+    assert not is_wanted(settings, None, NOW)
+
+
+def test_a_store_that_was_made_after_the_night_needs_no_copy_of_it(tmp_path: Path) -> None:
+    """A new store is copied in its first night, not at once under the name of a night before it was made."""
+    settings = settings_of(tmp_path, '[backup]\ndir = "."\n')
+    assert not is_wanted(settings, NOW - timedelta(hours=1), NOW)
+    assert is_wanted(settings, NOW - timedelta(hours=1), NOW + timedelta(days=1))
 
 
 # The heartbeat

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from following import invent, publish
-from supervisor import QUICK, NotifySocket, Running, wait_for, watch
+from supervisor import QUICK, NotifySocket, Running, made_earlier, wait_for, watch
 
 from trialsync.model import Ended
 from trialsync.registry.sandbox import Fault, LoadLine, Sandbox, SandboxServer, serve
@@ -242,7 +242,9 @@ def test_pages_and_a_copy_beside_the_polls(tmp_path: Path, sandbox: tuple[Sandbo
         port = free.getsockname()[1]
     (tmp_path / "copies").mkdir()
     text = QUICK + f'[web]\nport = {port}\n[backup]\ndir = "copies"\n' + watch(every="1h")
-    with Running(tmp_path, text, api_url=sandbox[1].api_url) as daemon, httpx.Client(base_url=f"http://127.0.0.1:{port}") as browser:
+    daemon = Running(tmp_path, text, api_url=sandbox[1].api_url)
+    made_earlier(daemon.store)
+    with daemon, httpx.Client(base_url=f"http://127.0.0.1:{port}") as browser:
         daemon.wait("poll.ended")
         made = daemon.wait("backup.made")
         with Reader.open(tmp_path / "copies" / made["file"].rpartition("/")[2]) as copied:
@@ -255,9 +257,10 @@ def test_pages_and_a_copy_beside_the_polls(tmp_path: Path, sandbox: tuple[Sandbo
         daemon.signal(signal.SIGHUP)
         daemon.wait("daemon.reloaded")
         assert [each["name"] for each in browser.get("/healthz").json()["watches"]] == ["ataxia", "gout"]
-        with Running(tmp_path, text, api_url=sandbox[1].api_url) as second:
+        (tmp_path / "second").mkdir()
+        with Running(tmp_path / "second", text, api_url=sandbox[1].api_url) as second:
             assert second.ends() == 2
-            assert "can't listen on 127.0.0.1 port" in "".join(second.raw)
+            assert f"can't listen on 127.0.0.1 port {port}: Address already in use (" in "".join(second.raw)
         daemon.wait("poll.ended", watch="gout")
         assert daemon.stop() == 0
 

@@ -10,18 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trialsync.daemon.decisions import (
+    LONGEST_COPY_PAUSE,
     LONGEST_PAUSE,
-    copies,
-    copy_missing,
-    copy_name,
+    copy_pause_after,
     first_due,
     is_said,
-    leftovers,
-    night,
     pause_after,
-    to_prune,
 )
 from trialsync.settings import Backup, Schedule
+from trialsync.sync.nightly import copies, copy_missing, copy_name, leftovers, night, to_prune
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 DAYS = st.dates(date(2000, 1, 1), date(2999, 12, 31))
@@ -39,6 +36,13 @@ def test_the_pauses_of_an_hourly_watch() -> None:
 def test_a_pause_grows_to_its_cap(failures: int, every: timedelta | None) -> None:
     """No pause is shorter than the one before it, and none is longer than an hour: a watch that fails is never given up."""
     assert 0 < pause_after(failures, every) <= pause_after(failures + 1, every) <= LONGEST_PAUSE
+
+
+@given(FAILURES)
+def test_the_pauses_of_a_copy(failures: int) -> None:
+    """A copy that fails is tried again after ten minutes, twenty and so on, and never later than after four hours."""
+    assert [copy_pause_after(one) for one in (1, 2, 3)] == [600, 1200, 2400]
+    assert copy_pause_after(failures) <= copy_pause_after(failures + 1) <= LONGEST_COPY_PAUSE
 
 
 @given(FAILURES)

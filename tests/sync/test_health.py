@@ -13,7 +13,7 @@ from following import ATAXIA, DAYS, World, edited, invent, publish
 
 from trialsync.settings import Settings, load
 from trialsync.store.lock import writing_now
-from trialsync.sync.health import Word, advice, health, stale_after
+from trialsync.sync.health import FAILURES, Word, advice, health, stale_after
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +64,45 @@ def polled_at(world: World, moment: str, *, silent: bool = False) -> None:
 def after(moment: str, **more: int) -> datetime:
     """Return an instant so long after another."""
     return datetime.fromisoformat(moment) + timedelta(**more)
+
+
+def test_a_stop_is_no_failure(world: World) -> None:
+    """A poll that was asked to stop counts as no failure of its watch, whether it had seen something or not; one that failed does."""
+    polled_at(world, FRIDAY)
+    world.advance()
+    world.poll(stop=lambda: True)
+    assert [watch_at(world, settings_of(world), MONDAY).failures, len(world.reader().polls())] == [0, 2]
+    world.sandbox.inject("unavailable", path="/version", times=99)
+    for _ in range(FAILURES):
+        world.poll()
+    settings = settings_of(world, text='[health]\noverdue_after = "8d"\n')
+    found = found_at(world, settings, world.clock.moment)
+    assert (found.word, found.watches[0].failures, found.word.exit_code) == (Word.FAILING, FAILURES, 3)
+
+
+def test_a_copy_that_is_late(world: World) -> None:
+    """The nightly copies are late two hours after the hour of a night that has none; a store without any has until its first night."""
+    folder = world.store.parent
+    settings = settings_of(world, text=f'[backup]\ndir = "{folder}/copies"\nat = "02:30"\n', written=after(FRIDAY))
+    polled_at(world, FRIDAY)
+    assert found_at(world, settings, FRIDAY).word is Word.OVERDUE
+    (folder / "copies").mkdir()
+    (folder / "copies" / "trialsync-2026-02-06.db").touch()
+    in_time, late = (found_at(world, settings, f"2026-02-07T04:{minute}:00+00:00") for minute in (29, 31))
+    assert in_time.word is Word.OK
+    assert late.backup is not None
+    assert (late.word, late.backup.file, late.backup.overdue_from) == (
+        Word.OVERDUE,
+        "trialsync-2026-02-06.db",
+        "2026-02-07T04:30:00.000Z",
+    )
+    assert "the last, trialsync-2026-02-06.db, was made at" in " ".join(advice(late))
+    (folder / "copies" / "trialsync-2026-02-06.db").unlink()
+    made = datetime.now(UTC)
+    first = found_at(world, settings, made).backup
+    assert first is not None
+    assert (first.file, first.made, first.overdue) == (None, None, False)
+    assert found_at(world, settings, made + timedelta(hours=27)).word is Word.OVERDUE
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -14,8 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 
 from trialsync import __version__
+from trialsync.model import instant
 from trialsync.settings import Settings, load
 from trialsync.store.schema import SCHEMA
+from trialsync.sync.health import Trouble
+from trialsync.sync.nightly import COPY
 from trialsync.sync.poll import poll
 from trialsync.web.health import routes
 from trialsync.web.metrics import Metrics
@@ -99,9 +104,9 @@ def test_an_overdue_watch_is_unavailable(world: World) -> None:
     assert "trialsync sync ataxia" in answer.json()["say"][0]
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_a_store_that_can_not_be_read_is_a_sentence(world: World, path: str) -> None:
-    """A store that is gone, foreign or broken is 503 in all three, JSON with the sentence, never a traceback."""
+    """A store that is gone, foreign or broken is 503 in both, JSON with the sentence, never a traceback."""
     settings = settings_of(world)
     world.poll()
     ask = client(world, settings, metrics=Metrics())
@@ -115,6 +120,57 @@ def test_a_store_that_can_not_be_read_is_a_sentence(world: World, path: str) -> 
         assert answer.headers["content-type"] == "application/json"
         (sentence,) = answer.json()["say"]
         assert said in sentence
+
+
+def test_metrics_of_a_store_that_can_not_be_read(world: World) -> None:
+    """The counters and the process are told whatever the store is; a gauge says that it can't be read, and failures are those of memory."""
+    metrics = Metrics()
+    polled(world, metrics)
+    metrics.troubles = {"ataxia": Trouble(4, "2026-02-03T00:00:00.000Z", "a reason"), COPY: Trouble(1, "2026-02-03T00:00:00.000Z", "x")}
+    ask = client(world, settings_of(world), metrics=metrics)
+    assert samples(ask("/metrics").text)["trialsync_store_readable",] == 1
+    world.store.unlink()
+    answer = ask("/metrics")
+    found = samples(answer.text)
+    assert answer.status_code == 200
+    assert found["trialsync_store_readable",] == 0
+    assert found["trialsync_consecutive_failures", "ataxia"] == 4
+    assert found["trialsync_polls_total", "complete", "ataxia"] == 1
+    assert not any(COPY in key for key in found)
+    assert ask("/healthz").json()["watches"] == [{"name": "ataxia", "failures": 4, "message": "a reason"}]
+    assert samples(client(world, settings_of(world))("/metrics").text) == {("trialsync_store_readable",): 0}
+
+
+def test_a_store_whose_pages_are_broken_is_not_ready(world: World) -> None:
+    """Opening a store is not enough: where it can't be read, the process is not ready."""
+    world.poll()
+    with closing(sqlite3.connect(world.store)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        page, root = (
+            connection.execute("PRAGMA page_size").fetchone()[0],
+            connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'polls'").fetchone()[0],
+        )
+    with world.store.open("r+b") as file:
+        file.seek((root - 1) * page)
+        file.write(b"\xff" * page)
+    answer = client(world, settings_of(world))("/readyz")
+    assert answer.status_code == 503
+    assert "is damaged" in answer.json()["say"][0]
+
+
+def test_failures_that_the_store_does_not_know(world: World) -> None:
+    """What a daemon can't write down its own pages say: the count and the reason, until a poll of anybody has gone well since."""
+    metrics = Metrics()
+    polled(world, metrics)
+    metrics.troubles = {"ataxia": Trouble(3, instant(world.clock.moment + timedelta(minutes=5)), "no room left")}
+    ask = client(world, settings_of(world), metrics=metrics)
+    found = ask("/healthz")
+    assert (found.status_code, found.json()["health"]) == (503, "failing")
+    assert [(each["failures"], each["ended"], each["message"]) for each in found.json()["watches"]] == [(3, "failed", "no room left")]
+    assert samples(ask("/metrics").text)["trialsync_consecutive_failures", "ataxia"] == 3
+    world.clock.moment += timedelta(minutes=10)
+    polled(world, metrics)
+    assert ask("/healthz").json()["watches"][0]["failures"] == 0
 
 
 def test_ready_while_the_scheduler_ticks(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import stat
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from trialsync.errors import RegistryRefused, SettingsError, StoreError
 from trialsync.publish.confirmed import counted
 from trialsync.registry import query
 from trialsync.settings import printed
+from trialsync.store.lock import why_unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +82,9 @@ def _check_store(app: App) -> int:
     except StoreError as error:
         say(f"store      {error}")
         return error.exit_code
+    if (unwritable := why_unwritable(app.store)) is not None:
+        say(f"store      {unwritable}, so that nothing can be recorded")
+        return StoreError.exit_code
     say(f"store      {app.store}: {counts.studies:,} studies, {counts.versions:,} versions, {counts.changes:,} changes")
     return 0
 
@@ -107,15 +112,19 @@ def _check_heartbeat(found: Settings) -> int:
         say(f"heartbeat  {error}")
         return error.exit_code
     say(f"heartbeat  an address is set ({found.heartbeat.name}); it was not fetched")
+    if found.heartbeat.file is not None and found.heartbeat.file.stat().st_mode & stat.S_IROTH:
+        say(f"           it is a secret that every user of this machine can read: chmod 600 {found.heartbeat.file}")
     return 0
 
 
 def _check_web(web: Web) -> int:
     """Say where the web pages will be, whether the port is free, and whether others than this machine can reach it."""
+    from trialsync.web.listening import why  # noqa: PLC0415 - where there are pages alone
+
     try:
         family, _, _, _, place = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except (OSError, UnicodeError) as error:
-        say(f"web        {web.host} is no address of this machine: {getattr(error, 'strerror', None) or error}")
+        say(f"web        {web.host} is no address of this machine: {why(error)}")
         return SettingsError.exit_code
     try:
         socket.create_server((place[0], place[1]), family=family).close()
@@ -123,7 +132,7 @@ def _check_web(web: Web) -> int:
         say(f"web        {web.host} port {web.port} may not be listened on by this user: take a port from 1024 on")
         return SettingsError.exit_code
     except OSError as error:
-        say(f"web        {web.host} port {web.port} is not free now, which is right while trialsync run or serve is up: {error.strerror}")
+        say(f"web        {web.host} port {web.port} is not free now, which is right while trialsync run or serve is up: {why(error)}")
     else:
         say(f"web        {web.host} port {web.port} is free")
     if not ipaddress.ip_address(str(place[0]).partition("%")[0]).is_loopback:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -11,19 +13,20 @@ import structlog
 from trialsync import __version__
 from trialsync.daemon.agenda import Agenda
 from trialsync.daemon.alarms import Alarms
-from trialsync.daemon.copies import is_missing
 from trialsync.daemon.decisions import needs_restart
 from trialsync.daemon.signals import ENDING, RELOADING
 from trialsync.daemon.supervision import Supervision
-from trialsync.daemon.timetable import COPY, Timetable
+from trialsync.daemon.timetable import Timetable
 from trialsync.daemon.worker import Worker
-from trialsync.errors import SettingsError, Stopped, StoreError
+from trialsync.errors import STOPPED, SettingsError, StoreError, StoreUnwritable
 from trialsync.model import instant
+from trialsync.store.lock import Lock
 from trialsync.store.reader import Reader
 from trialsync.store.writer import Writer
+from trialsync.sync.nightly import COPY, is_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from signal import Signals
     from typing import NoReturn
 
@@ -65,6 +68,19 @@ class Outside:
     watchdog: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What the store says of before.
+
+    When it was ``made``, None where that is not known; the end of each watch's last poll that went well, both aware; how often in a row
+    each failed since.
+    """
+
+    made: datetime | None
+    polls: Mapping[str, datetime]
+    failures: Mapping[str, int]
+
+
 class Daemon:
     """The service of ``trialsync run``."""
 
@@ -73,7 +89,7 @@ class Daemon:
         self._outside = outside
         clock = outside.clock
         self._agenda = Agenda(clock.monotonic)
-        self._timetable = Timetable(self._agenda.add, now=clock.now, monotonic=clock.monotonic)
+        self._timetable = Timetable(self._due, now=clock.now, monotonic=clock.monotonic)
         self._worker = Worker(self._agenda, lambda: self._settings, self._after, clock=clock)
         self._alarms = Alarms()
         self._supervision = Supervision(
@@ -89,25 +105,38 @@ class Daemon:
         self._pages: Pages | None = None
 
     def run(self) -> int:
-        """Work until a signal ends it; return the exit code. Raises SettingsError, UsageError or StoreError where it can't begin."""
-        self._start()
-        while True:
-            came = self._outside.wait(_LOOK_EVERY)
-            if came in RELOADING:
-                self._reload()
-            elif came in ENDING:
-                self._stop(came)
-                return 0
+        """Work until a signal ends it; return the exit code.
 
-    def _start(self) -> None:
+        Raises SettingsError, UsageError or StoreError where it can't begin, StoreBusy where another daemon follows with the same store.
+        """
+        _something_to_do(self._settings)
+        past = self._past(self._settings)
+        post = Lock(self._settings.store.path, daemon=True)
+        try:
+            post.acquire()
+            post.sign(f"pid {os.getpid()} on {socket.gethostname()}, since {instant(self._outside.clock.now())}")
+        except StoreUnwritable as error:
+            # It polls in vain, and says so each time; whoever mends the disk or the permissions need not think of it.
+            log.error("store.unwritable", error=str(error))  # noqa: TRY400 - the sentence says it all
+        try:
+            self._start(past)
+            while True:
+                came = self._outside.wait(_LOOK_EVERY)
+                if came in RELOADING:
+                    self._reload()
+                elif came in ENDING:
+                    self._stop(came)
+                    return 0
+        finally:
+            post.release()
+
+    def _start(self, past: _Past) -> None:
         settings = self._settings
-        _something_to_do(settings)
-        last = self._last_polls(settings)
         if settings.web is not None:
             self._open_pages(settings)
         self._timetable.start()
-        self._timetable.set(settings, last)
-        if is_missing(settings, self._outside.clock.now()):
+        self._timetable.set(settings, past.polls)
+        if is_wanted(settings, past.made, self._outside.clock.now()):
             self._agenda.add(COPY)
         log.info(
             "daemon.started",
@@ -118,7 +147,7 @@ class Daemon:
             **({"port": self._pages.port} if self._pages else {}),
         )
         self._outside.notifier.ready(self._status())
-        self._worker.start()
+        self._worker.start(past.failures)
         self._supervision.start()
 
     def _open_pages(self, settings: Settings) -> None:
@@ -131,23 +160,33 @@ class Daemon:
         self._pages = Pages(settings.web, settings, self._metrics, lambda: self._supervision.at_work() is None, now=now)
         self._pages.start()
 
-    def _last_polls(self, settings: Settings, limit_seconds: float | None = None) -> dict[str, datetime]:
-        """Return when each watch's last poll that went well ended; a watch with a new name goes on under the old one. Raises StoreError."""
+    def _past(self, settings: Settings, limit_seconds: float | None = None) -> _Past:
+        """Return what the store says of before; a watch with a new name goes on under the old one. Raises StoreError."""
         with Reader.open(settings.store.path, limit_seconds=limit_seconds) as reader:
-            stands = reader.standing().watches
-        found = {}
+            stands = reader.standing()
+        polls, failures = {}, {}
         for table in settings.tables:
-            known = stands.get(table.name) or (stands.get(table.was) if table.was else None)
-            if known is not None and known.success is not None:
-                found[table.name] = datetime.fromisoformat(known.success.finished or known.success.started)
-        return found
+            known = stands.watches.get(table.name) or (stands.watches.get(table.was) if table.was else None)
+            if known is not None:
+                failures[table.name] = known.failures
+                if known.success is not None:
+                    polls[table.name] = datetime.fromisoformat(known.success.finished or known.success.started)
+        return _Past(datetime.fromisoformat(stands.made) if stands.made else None, polls, failures)
+
+    def _due(self, name: str) -> None:
+        """Let a name be due as its schedule says; the copy of a new night waits for no pause after one that failed."""
+        self._agenda.add(name)
+        if name == COPY:
+            self._agenda.release(name)
 
     # What is told
 
     def _after(self, followed: Followed | None, registry: Registry | None) -> None:
         """Tell who looks on of what was just done; called by the worker."""
-        if followed is not None and registry is not None and self._metrics is not None:
-            self._metrics.observe(followed.outcome, registry)
+        if self._metrics is not None:
+            self._metrics.troubles = dict(self._worker.troubles)
+            if followed is not None and registry is not None:
+                self._metrics.observe(followed.outcome, registry)
         if followed is not None:
             self._supervision.look_at_alarms()
         self._outside.notifier.status(self._status())
@@ -187,14 +226,14 @@ class Daemon:
             log.error("daemon.reload_refused", error=str(error))  # noqa: TRY400 - the sentence says it all
         else:
             try:
-                last = self._last_polls(replace(new, store=old.store), _RELOAD_SECONDS)
+                past = self._past(replace(new, store=old.store), _RELOAD_SECONDS)
             except StoreError:
                 # It is locked, or gone, which polls tell. Signals must not wait for it: a watch with a new schedule is then due at once.
-                last = {}
-            self._take_over(old, new, last)
+                past = _Past(None, {}, {})
+            self._take_over(old, new, past)
         notifier.ready(self._status())
 
-    def _take_over(self, old: Settings, new: Settings, last: dict[str, datetime]) -> None:
+    def _take_over(self, old: Settings, new: Settings, past: _Past) -> None:
         """Put new settings in force, all at once; what can't change under way stays as it was, and that is said."""
         waiting = needs_restart(old, new)
         new = replace(new, store=new.store.model_copy(update={"path": old.store.path}), web=old.web)
@@ -204,17 +243,20 @@ class Daemon:
             self._pages.set(new)
         before = {table.name: table for table in old.tables}
         for gone in before.keys() - {table.name for table in new.tables}:
+            self._worker.forget(gone)
             self._agenda.drop(gone)
-            self._worker.failures.pop(gone, None)
-        self._timetable.set(new, last)
+        self._timetable.set(new, past.polls)
         for table in new.tables:
             asked = before.get(table.name)
             if asked is not None and _asks(asked) != _asks(table):
-                self._worker.failures.pop(table.name, None)
+                self._worker.forget(table.name)
                 self._agenda.add(table.name)
             # Whoever reloads may have mended what was wrong, be it outside the settings.
             self._agenda.release(table.name)
-        if is_missing(new, self._outside.clock.now()):
+        # So may who mended the copies' folder; and where none are wanted any more, none is missing.
+        self._worker.forget(COPY)
+        self._agenda.drop(COPY)
+        if is_wanted(new, past.made, self._outside.clock.now()):
             self._agenda.add(COPY)
         log.info("daemon.reloaded", watches=[table.name for table in new.tables])
         if waiting:
@@ -248,7 +290,7 @@ class Daemon:
         """End the process at once, with what is still under way named in the log, and in the row of its poll where the store can be had."""
         doing = self._worker.current
         if doing is not None:
-            Writer.abandon(self._settings.store.path, str(Stopped()), wait_seconds=_FAREWELL_SECONDS)
+            Writer.abandon(self._settings.store.path, STOPPED, wait_seconds=_FAREWELL_SECONDS)
         log.warning("daemon.stopped", **why, left=doing or "requests for pages")
         self._outside.leave(code)
 

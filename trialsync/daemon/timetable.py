@@ -11,14 +11,12 @@ from apscheduler.triggers.base import BaseTrigger  # type: ignore[import-untyped
 
 from trialsync.daemon.decisions import first_due
 from trialsync.settings import Schedule
+from trialsync.sync.nightly import COPY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trialsync.settings import Backup, Settings, WatchTable
-
-COPY: Final = "a copy of the store"
-"""The name of the nightly copy on the agenda; no watch can have it."""
 
 TICK_SECONDS: Final = 5
 """So often the scheduler shows that it ticks; in between it may sleep."""

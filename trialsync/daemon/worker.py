@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from trialsync.daemon.copies import make_copy
-from trialsync.daemon.decisions import BUSY_PAUSE, is_said, pause_after
+from trialsync.daemon.decisions import BUSY_PAUSE, copy_pause_after, is_said, pause_after
 from trialsync.daemon.heartbeat import Heartbeat
-from trialsync.daemon.timetable import COPY, schedule_of
-from trialsync.errors import Stopped, StoreBusy, TrialsyncError
-from trialsync.model import Ended
+from trialsync.daemon.timetable import schedule_of
+from trialsync.errors import Stopped, StoreBusy, StoreError, TrialsyncError
+from trialsync.model import Ended, instant
 from trialsync.registry.client import Pace, Registry
 from trialsync.store.writer import Writer
 from trialsync.sync.following import follow, rename_watches
+from trialsync.sync.health import Trouble
+from trialsync.sync.nightly import COPY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from trialsync.daemon.agenda import Agenda
@@ -38,6 +42,7 @@ SILENCE: Final = 3600.0
 asks for are a quarter of an hour at most, a copy of a store of many gigabytes is less than this."""
 
 _SHOWN: Final = 10
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,8 @@ class Worker:
     """Polls what the agenda says, under the settings of that moment, in a thread of its own.
 
     ``settings`` returns those in force; ``after`` is called when something was done, with the poll's outcome where there is one. The
-    registry's client and its budget of requests live as long as the worker; so does, for each watch, the number of its failures in a row.
+    registry's client and its budget of requests live as long as the worker; so does, for each watch and for the nightly copy, the number of
+    its failures in a row (``failures``), and why (``troubles``, those of before this process included).
     """
 
     def __init__(
@@ -73,15 +79,19 @@ class Worker:
         self._pace: Pace | None = None
         self._registry: Registry | None = None
         self._table: RegistryTable | None = None
-        self._busy = 0
+        self._busy: dict[str, tuple[int, float]] = {}
+        self._unended: dict[str, str] = {}
+        self._before: dict[str, int] = {}
         self._sign = clock.monotonic()
         self._heartbeat = Heartbeat(clock.monotonic)
         self.failures: dict[str, int] = {}
+        self.troubles: dict[str, Trouble] = {}
         self.current: str | None = None
         self.last: Poll | None = None
 
-    def start(self) -> None:
-        """Begin."""
+    def start(self, before: Mapping[str, int] = _NONE) -> None:
+        """Begin; ``before`` has the failures in a row of each watch that the store knows of, which the pauses do not count."""
+        self._before = dict(before)
         self._thread.start()
 
     def stop(self) -> None:
@@ -102,8 +112,13 @@ class Worker:
 
     def forget(self, name: str) -> None:
         """Count the failures of a watch from none, and hold it back no longer."""
-        self.failures.pop(name, None)
+        self._well(name)
         self._agenda.release(name)
+
+    def _well(self, name: str) -> int:
+        """Forget that a name failed; return how often it had."""
+        self.troubles.pop(name, None)
+        return self.failures.pop(name, 0)
 
     def trouble(self) -> str | None:
         """Return why nothing is polled though it may be due, None where all is well."""
@@ -124,12 +139,13 @@ class Worker:
             done: Followed | None = None
             try:
                 if name == COPY:
-                    make_copy(self._settings(), self._clock.now())
+                    self._copy()
                 else:
                     done = self._poll(name)
-            except Exception:  # whatever it is: the next one is due all the same
+            except Exception as error:  # whatever it is: the next one is due all the same
                 log.exception("worker.crashed", doing=name)
-                self._failed(name, None)
+                fail = self._copy_failed if name == COPY else partial(self._failed, name, None)
+                fail(error=f"a fault of trialsync's own, which its log shows: {type(error).__name__}")
             self.current = None
             try:
                 self._after(done, self._registry)
@@ -138,6 +154,21 @@ class Worker:
         with self._lock:
             if self._registry is not None:
                 self._registry.close()
+
+    def _copy(self) -> None:
+        try:
+            make_copy(self._settings(), self._clock.now())
+        except TrialsyncError as error:
+            self._copy_failed(error=str(error))
+        else:
+            self.forget(COPY)
+
+    def _copy_failed(self, *, error: str) -> None:
+        failures = self.failures[COPY] = self.failures.get(COPY, 0) + 1
+        self.troubles[COPY] = Trouble(failures, instant(self._clock.now()), error)
+        pause = copy_pause_after(failures)
+        log.error("backup.failed", error=error, failures=failures, again_in=pause)
+        self._agenda.postpone(COPY, pause)
 
     def _poll(self, name: str) -> Followed | None:
         """Poll a watch, and decide when it is asked again where that did not end well."""
@@ -149,7 +180,8 @@ class Worker:
             try:
                 registry = self._connected(settings.registry)
                 # Held for the time of the poll alone: sync, import and the others work in between.
-                with Writer.open(settings.store.path, now=self._clock.now, command=COMMAND) as writer:
+                with Writer.open(settings.store.path, now=self._clock.now, command=COMMAND, unended=self._unended) as writer:
+                    self._unended = {}
                     for before, _ in rename_watches(settings, writer):
                         log.info("watch.renamed", was=before)
                     followed = follow(
@@ -165,9 +197,13 @@ class Worker:
                 self._is_busy(name, busy)
                 return None
             except TrialsyncError as error:
+                if isinstance(error, StoreError):
+                    # Its row, if it got one, waits for whoever can write it.
+                    self._unended[name] = str(error)
+                self._busy.pop(name, None)
                 self._failed(name, settings, error=str(error))
                 return None
-            self._busy = 0
+            self._busy.pop(name, None)
             self._say(followed)
             row = self.last = followed.outcome.poll
             if row.ended in {Ended.COMPLETE, Ended.NOTHING_NEW}:
@@ -208,12 +244,14 @@ class Worker:
             raise Stopped
 
     def _is_busy(self, name: str, busy: StoreBusy) -> None:
-        self._busy += 1
-        if is_said(self._busy):
-            log.warning("store.busy", error=str(busy), times=self._busy, again_in=BUSY_PAUSE)
+        times, since = self._busy.get(name, (0, self._clock.monotonic()))
+        self._busy[name] = times + 1, since
+        if is_said(times + 1):
+            waited = round(self._clock.monotonic() - since, 1)
+            log.warning("store.busy", error=str(busy), times=times + 1, waited=waited, again_in=BUSY_PAUSE)
         self._agenda.postpone(name, BUSY_PAUSE)
 
-    def _failed(self, name: str, settings: Settings | None, **why: str | int | None) -> None:
+    def _failed(self, name: str, settings: Settings | None, *, error: str | None, **why: str | int | None) -> None:
         """Let what failed, under these settings, be due again after a while; each time later."""
         now, table = self._settings(), _table(name, self._settings())
         if settings is not None and (table is None or table != _table(name, settings) or now.registry != settings.registry):
@@ -223,13 +261,15 @@ class Worker:
                 self._agenda.add(name)
             return
         failures = self.failures[name] = self.failures.get(name, 0) + 1
+        in_a_row = failures + self._before.get(name, 0)
+        self.troubles[name] = Trouble(in_a_row, instant(self._clock.now()), error)
         pause = pause_after(failures, schedule_of(table, now).every if table else None)
         if is_said(failures):
-            log.warning("watch.failing", watch=name, failures=failures, again_in=pause, **why)
+            log.warning("watch.failing", watch=name, failures=in_a_row, again_in=pause, error=error, **why)
         self._agenda.postpone(name, pause)
 
     def _recovered(self, name: str) -> None:
-        failures = self.failures.pop(name, 0)
+        failures = self._well(name) + self._before.pop(name, 0)
         self._agenda.release(name)
         if failures:
             log.info("watch.recovered", watch=name, failures=failures)

@@ -268,7 +268,11 @@ WATCH_HEALTH: Final = Sheet(
         _count("members"),
         Column("load", key("load"), optional=True),
         Column("last success", _age),
-        Column("health", lambda row, _: "overdue" if row["overdue"] else "ok", tints=MappingProxyType({"overdue": "31", "ok": "32"})),
+        Column(
+            "health",
+            lambda row, _: "overdue" if row["overdue"] else "failing" if row["failures"] else "ok",
+            tints=MappingProxyType({"overdue": "31", "failing": "33", "ok": "32"}),
+        ),
         Column("failures", lambda row, _: f"{row['failures']:,}" if row["failures"] else "", right=True, optional=True),
         Column("ended", key("ended"), optional=True, tints=_ENDS),
         Column("message", key("message"), least=16, optional=True),

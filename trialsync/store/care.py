@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -41,7 +42,11 @@ def backup(path: Path, target: Path) -> int:
     The copy is one moment of the store, checked by SQLite's quick check, and one file. It appears under its name only when it is whole.
     Raises StoreError where ``target`` exists, StoreMissing, StoreForeign, StoreDamaged, StoreUnwritable.
     """
-    if target.exists():
+    try:
+        taken = target.exists()
+    except OSError as error:
+        raise StoreUnwritable(f"{target} can't be made: {error.strerror}") from error
+    if taken:
         raise StoreError(f"{target} exists already", hint="choose another name, or remove it; a backup never overwrites")
     connection = connect(path, writable=False)
     try:
@@ -97,7 +102,9 @@ def _copy(connection: Connection, target: Path, *, journal: str) -> None:
         _rename(partial, target)
     finally:
         for leftover in (partial, *(partial.with_name(partial.name + end) for end in _BESIDE)):
-            leftover.unlink(missing_ok=True)
+            # Where nothing could be made there is nothing to remove either, and the reason is told already.
+            with suppress(OSError):
+                leftover.unlink(missing_ok=True)
 
 
 def _settle(target: Path) -> None:

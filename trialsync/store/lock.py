@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _MOMENT: Final = 0.01
 """Seconds after which a lock that was taken is tried a second time."""
+
+_LONGEST_NAME: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,15 @@ class Holder:
 
 
 class Lock:
-    """The right to write to one store, from ``acquire`` until ``release`` or the end of the process."""
+    """The right to write to one store, from ``acquire`` until ``release`` or the end of the process.
 
-    def __init__(self, path: Path) -> None:
+    With ``daemon`` it is the right to be the one daemon that follows with the store, which does not write all the time.
+    """
+
+    def __init__(self, path: Path, *, daemon: bool = False) -> None:
         self._store = path
-        self._path = path.with_name(path.name + ".lock")
+        self._daemon = daemon
+        self._path = path.with_name(path.name + (".daemon" if daemon else ".lock"))
         self._file: int | None = None
 
     def acquire(self) -> None:
@@ -48,12 +55,27 @@ class Lock:
         try:
             _take(file)
         except BlockingIOError:
+            found = self._second_daemon(file) if self._daemon else None
             os.close(file)
-            raise StoreBusy(_busy(self._store), hint="wait for it to end, or stop it; reading is possible meanwhile") from None
+            raise found or StoreBusy(_busy(self._store), hint="wait for it to end, or stop it; reading is possible meanwhile") from None
         except OSError as error:
             os.close(file)
             raise StoreUnwritable(f"{self._path} can't be locked: {error.strerror}", hint="some network disks can't lock") from error
         self._file = file
+
+    def _second_daemon(self, file: int) -> StoreBusy:
+        who = os.pread(file, _LONGEST_NAME, 0).decode("utf-8", "replace")
+        named = f" ({who})" if who.isprintable() and who else ""
+        return StoreBusy(
+            f"another trialsync run{named} follows with {self._store} already", hint="one is enough: stop it, or leave it at its work"
+        )
+
+    def sign(self, who: str) -> None:
+        """Write into the file of a lock that is held who holds it."""
+        if self._file is not None:
+            with suppress(OSError):  # a full disk: the lock decides, this is only a name
+                os.truncate(self._file, 0)
+                os.pwrite(self._file, who.encode(), 0)
 
     def release(self) -> None:
         """Give the lock back; a lock that is not held stays so."""
@@ -118,3 +140,26 @@ def _take(file: int) -> None:
     except BlockingIOError:
         time.sleep(_MOMENT)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def why_unwritable(path: Path) -> str | None:
+    """Return a sentence on why this process can't write to a store, None where nothing speaks against it; nothing is written."""
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        with suppress(FileNotFoundError):
+            os.close(os.open(lock, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return f"{error.filename} can't be written: {error.strerror}"
+    # The lock and SQLite's own files are made beside it.
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return f"{path.parent}, the store's folder, can't be written by this user"
+    return None
+
+
+def is_anothers(path: Path) -> bool:
+    """Return whether a store belongs to another user than this process runs as, who may read it and need not write."""
+    try:
+        return path.stat().st_uid != os.geteuid()
+    except OSError:
+        return False

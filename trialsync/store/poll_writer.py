@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from trialsync.model import Ended
@@ -15,7 +16,7 @@ from trialsync.store.seal import seal_poll
 from trialsync.study.fields import PRESENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from trialsync.model import Origin, Poll
@@ -25,10 +26,18 @@ if TYPE_CHECKING:
 FORGOTTEN: Final = "the process ended before the poll did"
 
 
-def end_forgotten_polls(connection: Connection, message: str = FORGOTTEN) -> None:
-    """Call the polls failed that never ended, inside a transaction: who holds the store for writing knows that nobody is at them."""
-    for (number,) in list(connection.rows("SELECT id FROM polls WHERE ended IS NULL")):
-        connection.execute("UPDATE polls SET ended = ?, message = ? WHERE id = ?", (Ended.FAILED.value, message, number))
+NOBODY: Final[Mapping[str, str]] = MappingProxyType({})
+"""No watch of which anything is known."""
+
+
+def end_forgotten_polls(connection: Connection, message: str = FORGOTTEN, *, unended: Mapping[str, str] = NOBODY) -> None:
+    """Call the polls failed that never ended, inside a transaction: who holds the store for writing knows that nobody is at them.
+
+    ``unended`` has, by watch, a reason that is known better than ``message``.
+    """
+    for number, watch in list(connection.rows("SELECT id, watch FROM polls WHERE ended IS NULL")):
+        said = unended.get(watch, message)
+        connection.execute("UPDATE polls SET ended = ?, message = ? WHERE id = ?", (Ended.FAILED.value, said, number))
         seal_poll(connection, number)
 
 

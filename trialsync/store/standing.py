@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from trialsync.errors import STOPPED
 from trialsync.model import instant
 from trialsync.store.lock import Holder, writing_now
 from trialsync.store.rows import POLL_COLUMNS, poll
@@ -28,7 +29,7 @@ class WatchStanding:
     """What the store says of a watch's polls. ``since`` is the UTC instant of its first poll's beginning.
 
     ``success`` is the last poll that ended complete or found nothing new, ``last`` the last one that ended at all; ``failures`` counts
-    those since ``success`` that failed or stayed partial.
+    those since ``success`` that failed or stayed partial, but for those that were asked to stop.
     """
 
     since: str
@@ -99,7 +100,10 @@ def _watch(connection: Connection, number: int, name: str, since: str) -> WatchS
         members=connection.value("SELECT count(*) FROM watch_studies WHERE watch_id = ? AND left_load IS NULL", (number,)),
         success=_poll(connection, "p.id = ?", good),
         last=_poll(connection, "p.watch = ? AND p.ended IS NOT NULL", name),
-        failures=connection.value("SELECT count(*) FROM polls WHERE watch = ? AND ended IN ('failed', 'partial') AND id > ?", (name, good)),
+        failures=connection.value(
+            "SELECT count(*) FROM polls WHERE watch = ? AND ended IN ('failed', 'partial') AND id > ? AND message IS NOT ?",
+            (name, good, STOPPED),
+        ),
     )
 
 

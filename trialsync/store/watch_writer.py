@@ -31,6 +31,10 @@ class WatchWriter(Pages):
             (watch.name, query, instant(self._now())),
         )
 
+    def name_watch(self, name: str) -> None:
+        """Write a watch down by its name alone, as nothing could be asked for it yet; one that is known stays as it is."""
+        self._db.execute("INSERT OR IGNORE INTO watches (name, \"query\", since) VALUES (?, '', ?)", (name, instant(self._now())))
+
     def members(self, name: str) -> set[str]:
         """Return the numbers of the studies that are in a watch now; of a watch that was never saved, none."""
         return {

@@ -19,11 +19,11 @@ from trialsync.store.history_writer import HistoryWriter
 from trialsync.store.lock import Lock
 from trialsync.store.log_writer import LogWriter
 from trialsync.store.notices import NoticeWriter
-from trialsync.store.poll_writer import PollWriter, end_forgotten_polls
+from trialsync.store.poll_writer import NOBODY, PollWriter, end_forgotten_polls
 from trialsync.store.watch_writer import WatchWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
@@ -42,10 +42,11 @@ class Writer(FirstWriter, HistoryWriter, LogWriter, PollWriter, WatchWriter, Not
         self._lock = lock
 
     @classmethod
-    def open(cls, path: Path, *, now: Callable[[], datetime], command: str) -> Writer:
+    def open(cls, path: Path, *, now: Callable[[], datetime], command: str, unended: Mapping[str, str] = NOBODY) -> Writer:
         """Take a store for writing, without waiting; bring it to the newest schema, after a backup beside it.
 
-        ``command`` is what others are told while they are refused. Raises StoreMissing, StoreForeign, StoreBusy, StoreTooNew,
+        ``command`` is what others are told while they are refused; ``unended`` says of watches why a poll of theirs that never ended did
+        not, where the caller knows. Raises StoreMissing, StoreForeign, StoreBusy, StoreTooNew,
         StoreUnwritable, StoreDamaged.
         """
         check_file(path)
@@ -61,7 +62,7 @@ class Writer(FirstWriter, HistoryWriter, LogWriter, PollWriter, WatchWriter, Not
                     "INSERT OR REPLACE INTO holder (one, pid, host, command, since) VALUES (1, ?, ?, ?, ?)",
                     (os.getpid(), socket.gethostname(), command, instant(now())),
                 )
-                end_forgotten_polls(connection)
+                end_forgotten_polls(connection, unended=unended)
             return cls(connection, lock, now=now)
         except BaseException:
             if connection is not None:

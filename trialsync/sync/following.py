@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trialsync.errors import FileError, SettingsError, UsageError
 from trialsync.model import Watch
+from trialsync.registry import query
 from trialsync.registry.numbers import mistyped_in, nct_ids_in
-from trialsync.sync.poll import Policy, poll
+from trialsync.sync.poll import Policy, failed_at_once, poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,10 +55,16 @@ def follow(
 ) -> Followed:
     """Poll once: a watch of the settings, its file of NCT numbers read anew, or studies that are asked for once and not followed.
 
-    The options are those of ``poll``. Raises FileError or SettingsError where the file can't be read, UsageError where the query can't be
-    asked, and StoreError.
+    The options are those of ``poll``. Where the file can't be read or the query can't be asked, that is a poll that failed, as far as the
+    outside is concerned. Raises StoreError, and for studies that are asked for once UsageError.
     """
-    watch = what if isinstance(what, Watch) else settings.watch(what, nct_ids_in)
+    try:
+        watch = what if isinstance(what, Watch) else settings.watch(what, nct_ids_in)
+        query.validate(watch)
+    except (FileError, SettingsError, UsageError) as error:
+        if isinstance(what, Watch):
+            raise
+        return Followed(Watch(what.name), failed_at_once(what.name, error, writer=writer, now=now))
     mistyped: tuple[str, ...] = ()
     if not isinstance(what, Watch) and what.nct_ids_file is not None:
         file = what.nct_ids_file

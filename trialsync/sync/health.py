@@ -10,13 +10,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from trialsync.model import instant, is_day
+from trialsync.model import Ended, instant, is_day
+from trialsync.store.lock import is_anothers, why_unwritable
 from trialsync.store.rows import sound
+from trialsync.sync.nightly import COPY, CopyHealth, copy_health
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from trialsync.errors import StoreError
     from trialsync.settings import Settings, WatchTable
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 GRACE: Final = timedelta(hours=1)
 """So long after its schedule's time, jitter aside, a poll may take to begin and to end before its watch can be overdue."""
+
+FAILURES: Final = 3
+"""After so many polls in a row that failed or stayed partial a watch is failing, though it may not be overdue yet."""
 
 SILENT_DAYS: Final = 3
 """After so many weekdays without a new load the registry is stale."""
@@ -39,13 +45,28 @@ class Word(StrEnum):
 
     OK = "ok"
     REGISTRY_STALE = "registry-stale"
+    FAILING = "failing"
     OVERDUE = "overdue"
+    UNWRITABLE = "unwritable"
     STORE = "store"
 
     @property
     def exit_code(self) -> int:
         """Return the exit code of ``trialsync health``; a store that can't be read has its error's own."""
-        return {Word.OK: 0, Word.OVERDUE: 3, Word.REGISTRY_STALE: 4, Word.STORE: 6}[self]
+        return {Word.OK: 0, Word.FAILING: 3, Word.OVERDUE: 3, Word.REGISTRY_STALE: 4, Word.UNWRITABLE: 2, Word.STORE: 6}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a daemon knows of a watch that the store may not know: how many polls in a row failed, the last at a UTC instant, and why."""
+
+    failures: int
+    at: str
+    message: str | None
+
+
+NO_TROUBLE: Final[Mapping[str, Trouble]] = MappingProxyType({})
+"""What is known without a daemon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +75,7 @@ class WatchHealth:
 
     ``last_success`` is the end of the last poll that ended complete or found nothing new, ``load`` what it saw. ``next_due`` is when the
     schedule wants the next poll after it, ``overdue_from`` when the watch counts as overdue. ``failures`` counts the polls since then that
-    failed or stayed partial; ``ended`` and ``message`` are of the last poll that ended at all.
+    failed or stayed partial, but for those that were asked to stop; ``ended`` and ``message`` are of the last poll that ended at all.
     """
 
     name: str
@@ -74,6 +95,7 @@ class WatchHealth:
 class Health:
     """The health of a store and what follows it, at the UTC instant ``at``. ``load`` is the last the registry named, ``heard`` when it did.
 
+    ``unwritable`` says why the store can't be written, ``backup`` how its nightly copies stand, None where none are wanted.
     ``stale_from`` is the instant from which on the same load makes the registry stale. ``bytes`` has the store's write-ahead log in it.
     ``holder`` is who writes at this moment.
     """
@@ -92,6 +114,8 @@ class Health:
     versions: int
     last_id: int
     holder: Holder | None
+    unwritable: str | None = None
+    backup: CopyHealth | None = None
 
     def json(self) -> dict[str, Any]:
         """Return the same as a JSON object; the word stands under ``health``, sentences that say what to do under ``say``."""
@@ -101,8 +125,13 @@ class Health:
         return {"health": word.value, **found, "watches": watches, "say": list(advice(self))}
 
 
-def health(reader: Reader, settings: Settings, now: datetime) -> Health:
+def health(
+    reader: Reader, settings: Settings, now: datetime, *, troubles: Mapping[str, Trouble] = NO_TROUBLE, writes: bool = True
+) -> Health:
     """Return how the store and the watches of the settings stand at an instant (aware, UTC). Raises StoreError.
+
+    ``troubles`` is what the daemon that asks knows by itself, by watch. ``writes`` is false for who only reads: that it can't write is
+    right then, as it is for another user than the store's.
 
     A watch is overdue when, since its last poll that ended complete or found nothing new, ``[health] overdue_after`` has passed and the
     time that its schedule names has come and an hour gone by. So a watch that cron polls once a day is not late because ``[schedule]`` is
@@ -110,13 +139,20 @@ def health(reader: Reader, settings: Settings, now: datetime) -> Health:
     counts from its first poll; where it has none, from when the store was made or the settings last written, whichever is later.
     """
     stands = reader.standing()
-    watches = tuple(_watch(table, settings, stands, now) for table in settings.tables)
+    watches = tuple(_with(_watch(table, settings, stands, now), troubles.get(table.name)) for table in settings.tables)
+    copies = _copies(settings, stands, now, troubles.get(COPY))
+    unwritable = why_unwritable(stands.path) if writes and not is_anothers(stands.path) else None
     heard = stands.heard
     stale_from = stale_after(heard.load) if heard is not None else None
     stale = heard is not None and stale_from is not None and _moment(heard.started) >= stale_from
-    word = Word.OVERDUE if any(watch.overdue for watch in watches) else Word.REGISTRY_STALE if stale else Word.OK
+    holds = {
+        Word.UNWRITABLE: unwritable is not None,
+        Word.OVERDUE: any(watch.overdue for watch in watches) or (copies is not None and copies.overdue),
+        Word.FAILING: any(watch.failures >= FAILURES for watch in watches),
+        Word.REGISTRY_STALE: stale,
+    }
     return Health(
-        word=word,
+        word=next((word for word, held in holds.items() if held), Word.OK),
         at=instant(now),
         watches=watches,
         load=heard.load if heard else None,
@@ -130,7 +166,23 @@ def health(reader: Reader, settings: Settings, now: datetime) -> Health:
         versions=stands.versions,
         last_id=stands.last_id,
         holder=stands.holder,
+        unwritable=unwritable,
+        backup=copies,
     )
+
+
+def _with(watch: WatchHealth, trouble: Trouble | None) -> WatchHealth:
+    """Return a watch's health with what failed before it could have a row in the store."""
+    if trouble is None or trouble.at <= (watch.last_success or "") or trouble.failures <= watch.failures:
+        return watch
+    return replace(watch, failures=trouble.failures, ended=Ended.FAILED.value, message=trouble.message)
+
+
+def _copies(settings: Settings, stands: Standing, now: datetime, trouble: Trouble | None) -> CopyHealth | None:
+    found = copy_health(settings, _moment(stands.made) if stands.made else None, now)
+    if found is None or trouble is None or trouble.at <= (found.made or ""):
+        return found
+    return replace(found, message=trouble.message)
 
 
 def stale_after(load: str | None) -> datetime | None:
@@ -199,6 +251,15 @@ def advice(found: Health) -> Iterator[str]:
             )
         elif watch.failures:
             yield f"{watch.name}: polled in vain{why}; overdue at {_minute(watch.overdue_from)}"
+    if found.backup is not None and (found.backup.overdue or found.backup.message):
+        last = f"the last, {found.backup.file}, was made at {_minute(found.backup.made)}" if found.backup.file else "there is none yet"
+        yield (
+            f"the nightly copies in {found.backup.folder}: {last}"
+            f"{'; the next one failed: ' + found.backup.message if found.backup.message else '; is trialsync run still at work?'} "
+            "(trialsync backup PATH makes one now)"
+        )
+    if found.unwritable is not None:
+        yield f"nothing can be recorded: {found.unwritable} (check permissions, the disk, and the folder it lies in)"
     if found.registry_stale:
         yield (
             f"the registry still had load {found.load} when it was asked at {_minute(found.heard)}, {SILENT_DAYS} weekdays or more "
@@ -210,6 +271,7 @@ def _minute(text: str | None) -> str:
     return f"{text[:16].replace('T', ' ')}Z" if text else ""
 
 
-def broken(error: StoreError) -> dict[str, Any]:
-    """Return the health of a store that can't be read, as the JSON object of ``Health``: the word and the sentence."""
-    return {"health": Word.STORE.value, "say": [str(error)]}
+def broken(error: StoreError, troubles: Mapping[str, Trouble] = NO_TROUBLE) -> dict[str, Any]:
+    """Return the health of a store that can't be read, as the JSON object of ``Health``: the word, the sentence, and what else is known."""
+    known = [{"name": name, "failures": each.failures, "message": each.message} for name, each in troubles.items() if name != COPY]
+    return {"health": Word.STORE.value, **({"watches": known} if known else {}), "say": [str(error)]}

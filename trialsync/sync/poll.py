@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from trialsync.errors import DataChanged, RegistryError, RegistryUnavailable, Stopped, TrialsyncError
+from trialsync.errors import DataChanged, RegistryError, RegistryUnavailable, Stopped, StoreError, StoreUnwritable
 from trialsync.model import Ended, Origin, Poll, instant
 from trialsync.registry import query
 from trialsync.registry.walk import Walk
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from trialsync.errors import TrialsyncError
     from trialsync.model import Watch
     from trialsync.registry.client import Fetched, Registry, RegistryVersion
     from trialsync.store.writer import Writer
@@ -135,10 +138,23 @@ def poll(
     except (RegistryError, Stopped) as failure:
         error = failure
         ended = Ended.PARTIAL if tally.studies else Ended.FAILED
+    except StoreUnwritable as failure:
+        # A disk that is too full for a page often takes a row. Of what the pages before held it says nothing, like one that was killed.
+        with suppress(StoreError):
+            writer.end_poll(replace(row, finished=instant(now()), ended=Ended.FAILED, message=str(failure)))
+        raise
     finally:
         structlog.contextvars.reset_contextvars(**bound)
     row = replace(row, requests=registry.requests - requests_before)
     return finish(row, ended, tally, error, writer=writer, now=now, previous_load=before.load if before else None)
+
+
+def failed_at_once(name: str, error: TrialsyncError, *, writer: Writer, now: Callable[[], datetime]) -> Outcome:
+    """Write down a poll of a watch that could not begin to ask, and return the outcome. Raises StoreError."""
+    started = instant(now())
+    writer.name_watch(name)
+    number = writer.begin_poll(watch=name, origin=Origin.POLL, load=None, data_timestamp=None, query=None, started=started)
+    return finish(Poll(number, name, Origin.POLL, None, None, started, None, None), Ended.FAILED, Tally(), error, writer=writer, now=now)
 
 
 def _of_version(row: Poll, version: RegistryVersion | None, before: Poll | None) -> Poll:
@@ -307,20 +323,7 @@ def finish(
     if ended is Ended.COMPLETE and row.watch is not None and row.whole:
         writer.unshown(row.id, writer.members(row.watch) - tally.seen)
     writer.end_poll(row, tally.slices)
-    log.info(
-        "poll.ended" if row.origin is Origin.POLL else "import.ended",
-        poll=row.id,
-        watch=row.watch,
-        load=row.load,
-        ended=ended.value,
-        studies=row.studies,
-        new=row.new,
-        updated=row.updated,
-        unchanged=row.unchanged,
-        skipped=row.skipped,
-        changes=row.changes,
-        requests=row.requests,
-    )
+    _log_end(row, ended, stopped=isinstance(error, Stopped))
     notes = (
         *_membership("joined the watch", tally.joined),
         *_membership("left the watch, and stay followed", tally.left),
@@ -329,6 +332,23 @@ def finish(
         *_of_the_registry(tally, writer, row),
     )
     return Outcome(row, tuple(tally.skipped), notes, previous_load, error, dict(tally.modules), tuple(tally.lags))
+
+
+def _log_end(row: Poll, ended: Ended, *, stopped: bool) -> None:
+    """Log a poll's one line; one that had nothing to look at has no counts, of which each would be 0."""
+    counted = ("studies", "new", "updated", "unchanged", "skipped", "changes") if ended is not Ended.NOTHING_NEW else ()
+    well = stopped or ended in {Ended.COMPLETE, Ended.NOTHING_NEW}
+    log.log(
+        logging.INFO if well else logging.WARNING,
+        "poll.ended" if row.origin is Origin.POLL else "import.ended",
+        poll=row.id,
+        watch=row.watch,
+        load=row.load,
+        ended=ended.value,
+        **{name: getattr(row, name) for name in counted},
+        requests=row.requests,
+        **({"error": row.message} if row.message else {}),
+    )
 
 
 def _of_fields(tally: Tally, writer: Writer, load: str | None) -> Iterator[str]:

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from trialsync.errors import StoreError
 from trialsync.store.reader import Reader
-from trialsync.sync.health import Word, broken, health
+from trialsync.sync.health import NO_TROUBLE, Word, broken, health
 from trialsync.web.metrics import CONTENT_TYPE, store_text
 
 if TYPE_CHECKING:
@@ -41,23 +41,25 @@ def routes(
 
     ``/healthz``: JSON of the health; 200 where it is ok, 503 otherwise. ``/readyz``: 200 where the store can be read and ``ticking``, the
     daemon's scheduler with its worker, is well. ``/metrics``: the counters of ``metrics`` and the store's gauges. A store that can't be
-    read, or not within five seconds, is 503 with the sentence as JSON in all three. ``now`` returns an aware UTC datetime.
+    read, or not within five seconds, is 503 with the sentence as JSON in the first two, and ``trialsync_store_readable`` 0 in the third.
+    ``now`` returns an aware UTC datetime.
     """
 
     def look() -> Health:
         with Reader.open(store, limit_seconds=LIMIT_SECONDS) as reader:
-            return health(reader, settings(), now())
+            # Whoever polls nothing need not be able to write.
+            return health(reader, settings(), now(), troubles=metrics.troubles if metrics else NO_TROUBLE, writes=metrics is not None)
 
     def healthz(_: Request) -> Response:
         try:
             found = look()
         except StoreError as error:
-            return _json(broken(error), well=False)
+            return _json(broken(error, metrics.troubles if metrics else NO_TROUBLE), well=False)
         return _json(found.json(), well=found.word is Word.OK)
 
     def readyz(_: Request) -> Response:
         try:
-            Reader.open(store).close()
+            look()
         except StoreError as error:
             return _json({"ready": False, "say": [str(error)]}, well=False)
         if ticking is not None and not ticking():
@@ -65,10 +67,11 @@ def routes(
         return _json({"ready": True, "say": []}, well=True)
 
     def exposed(_: Request) -> Response:
+        found: Health | None
         try:
             found = look()
-        except StoreError as error:
-            return _json(broken(error), well=False)
+        except StoreError:
+            found = None  # its gauge says so; the counters and the process are known all the same
         return Response(store_text(found) if metrics is None else metrics.text(found), media_type=CONTENT_TYPE, headers=_FRESH)
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposed)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,16 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((place[0], place[1]), family=family, backlog=128)
     except (OSError, UnicodeError) as error:
         raise UsageError(
-            f"can't listen on {host} port {port}: {getattr(error, 'strerror', None) or error}",
+            f"can't listen on {host} port {port}: {why(error)}",
             hint="[web] port names another, and so does serve --port, where 0 takes a free one",
         ) from error
+
+
+def why(error: OSError | UnicodeError) -> str:
+    """Return why an address can't be listened on, in the system's own words alone: Python adds the address once more, as a tuple."""
+    if isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno:
+        return os.strerror(error.errno)
+    return getattr(error, "strerror", None) or str(error)
 
 
 def server_of(application: ASGIApp) -> uvicorn.Server:

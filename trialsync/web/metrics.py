@@ -18,14 +18,16 @@ from prometheus_client.registry import Collector
 from trialsync import __version__
 from trialsync.model import is_day
 from trialsync.study.fields import FIELDS
+from trialsync.sync.health import NO_TROUBLE
+from trialsync.sync.nightly import COPY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
     from trialsync.registry.client import Registry
-    from trialsync.sync.health import Health
+    from trialsync.sync.health import Health, Trouble
     from trialsync.sync.poll import Outcome
 
 CONTENT_TYPE: Final = prometheus_client.CONTENT_TYPE_LATEST
@@ -39,14 +41,21 @@ MODULES: Final = frozenset({field.name.partition(".")[0] for field in FIELDS} | 
 _HALF_DAY: Final = 43_200.0
 _LAGS: Final = tuple(_HALF_DAY * halves for halves in (1, 2, 3, 4, 6, 8, 10, 14, 28, 60, 180))
 
+_READABLE: Final = "1 where the store can be read; where it is 0, nothing else is known of it"
+_FAILURES: Final = "Polls of a watch in a row that failed or stayed partial, but for those that were asked to stop"
+
 # Each counter would have a second series with the time when it was made.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """The counters of one process. Safe to feed from one thread and to read from others."""
+    """The counters of one process. Safe to feed from one thread and to read from others.
+
+    ``troubles`` has, by watch, the failures in a row that the store may not know of, as it can't be written.
+    """
 
     def __init__(self) -> None:
+        self.troubles: Mapping[str, Trouble] = NO_TROUBLE
         self._registry = CollectorRegistry()
         # Memory, file descriptors and processor time of this process, where the system tells them.
         ProcessCollector(registry=self._registry)
@@ -94,16 +103,35 @@ class Metrics:
         self._waited.inc(registry.waited - before.get("waited", 0.0))
         self._asked[registry] = {**now, "retries": float(registry.retries), "waited": registry.waited}
 
-    def text(self, health: Health) -> bytes:
-        """Return the counters, and the store's health as gauges, in Prometheus' text format."""
-        return generate_latest(self._registry) + store_text(health)
+    def text(self, health: Health | None) -> bytes:
+        """Return the counters, and the store's health as gauges, in Prometheus' text format; ``None`` for a store that can't be read."""
+        return generate_latest(self._registry) + (_text(_Unread(self.troubles)) if health is None else store_text(health))
 
 
-def store_text(health: Health) -> bytes:
+def store_text(health: Health | None) -> bytes:
     """Return the store's health alone in Prometheus' text format, as ``trialsync serve`` shows it, which polls nothing itself."""
+    return _text(_Unread(NO_TROUBLE) if health is None else _OfTheStore(health))
+
+
+def _text(collector: Collector) -> bytes:
     registry = CollectorRegistry()
-    registry.register(_OfTheStore(health))
+    registry.register(collector)
     return generate_latest(registry)
+
+
+class _Unread(Collector):
+    """What is known where the store can't be read."""
+
+    def __init__(self, troubles: Mapping[str, Trouble]) -> None:
+        self._troubles = troubles
+
+    def collect(self) -> Iterator[Metric]:
+        yield _gauge("store_readable", _READABLE, 0)
+        failures = GaugeMetricFamily("trialsync_consecutive_failures", _FAILURES, labels=["watch"])
+        for name, trouble in self._troubles.items():
+            if name != COPY:
+                failures.add_metric([name], trouble.failures)
+        yield failures
 
 
 class _OfTheStore(Collector):
@@ -115,6 +143,8 @@ class _OfTheStore(Collector):
     def collect(self) -> Iterator[Metric]:
         health = self._health
         yield InfoMetricFamily("trialsync_build", "Which trialsync this is", {"version": __version__, "schema": str(health.schema)})
+        yield _gauge("store_readable", _READABLE, 1)
+        yield _gauge("store_writable", "0 where this process can't write to the store, and should", int(health.unwritable is None))
         yield _gauge("store_bytes", "The store's size on the disk, its write-ahead log included", health.bytes)
         yield _gauge("store_studies", "Studies in the store", health.studies)
         yield _gauge("store_versions", "Versions of studies in the store", health.versions)
@@ -126,13 +156,18 @@ class _OfTheStore(Collector):
         if is_day(health.load):
             label = datetime.fromisoformat(health.load).replace(tzinfo=UTC)
             yield _gauge("registry_load_timestamp_seconds", "The day (00:00 UTC) that labels the last load", label.timestamp())
+        if health.backup is not None:
+            yield _gauge("backup_overdue", "1 where a nightly copy of the store is late", int(health.backup.overdue))
+            if health.backup.made is not None:
+                made = datetime.fromisoformat(health.backup.made).timestamp()
+                yield _gauge("last_backup_timestamp_seconds", "When the newest nightly copy of the store was made", made)
         success = GaugeMetricFamily(
             "trialsync_last_success_timestamp_seconds",
             "When the last poll of a watch ended complete or found nothing new",
             labels=["watch"],
         )
         overdue = GaugeMetricFamily("trialsync_overdue", "1 where a watch should have completed a poll and has not", labels=["watch"])
-        failures = GaugeMetricFamily("trialsync_consecutive_failures", "Polls of a watch since its last success", labels=["watch"])
+        failures = GaugeMetricFamily("trialsync_consecutive_failures", _FAILURES, labels=["watch"])
         members = GaugeMetricFamily("trialsync_watch_studies", "Studies that are in a watch now", labels=["watch"])
         for watch in health.watches:
             if watch.last_success is not None:
