@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from following import invent, publish
 from supervisor import QUICK, Running, wait_for, watch
 
 from trialsync.daemon.agenda import Agenda
+from trialsync.daemon.alarms import Alarms
 from trialsync.daemon.heartbeat import Heartbeat
 from trialsync.daemon.notify import watchdog_seconds
 from trialsync.daemon.signals import ENDING, RELOADING, Signals
@@ -31,6 +33,7 @@ from trialsync.registry.sandbox import Sandbox, serve
 from trialsync.settings import Secret, Settings, load
 from trialsync.store import schema
 from trialsync.store.reader import Reader
+from trialsync.sync.health import health
 
 
 class Hand:
@@ -239,6 +242,30 @@ def test_a_heartbeat_that_hangs_holds_up_nothing() -> None:
         listener.setblocking(False)  # noqa: FBT003 - the socket's own signature
         with pytest.raises(BlockingIOError):
             listener.accept()
+
+
+# Alarms
+
+
+def test_each_watch_that_is_overdue_is_said(tmp_path: Path) -> None:
+    """A watch that becomes overdue while another one is, and one of two that no longer is, are said, each by name."""
+    schema.create(tmp_path / "trialsync.db")
+    text = "".join(f'[[watch]]\nname = "{name}"\nquery.cond = "x"\n' for name in ("one", "two"))
+    with Reader.open(tmp_path / "trialsync.db") as reader:
+        calm = health(reader, settings_of(tmp_path, text), datetime.now(UTC))
+        both = health(reader, settings_of(tmp_path, text), datetime.now(UTC) + timedelta(days=4))
+    first = replace(both, watches=(both.watches[0], calm.watches[1]))
+    second = replace(both, watches=(calm.watches[0], both.watches[1]))
+    alarms = Alarms()
+    with structlog.testing.capture_logs() as logged:
+        for found in (calm, first, first, both, both, second, calm):
+            alarms.update(found)
+    assert [(each["event"], each["watches"]) for each in logged] == [
+        ("alarm.raised", ["one"]),
+        ("alarm.raised", ["two"]),
+        ("alarm.cleared", ["one"]),
+        ("alarm.cleared", ["two"]),
+    ]
 
 
 # Signals
