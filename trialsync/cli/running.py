@@ -30,7 +30,7 @@ def run(app: App) -> int:
 
     \b
       SIGTERM, SIGINT   stop: the poll under way keeps its page; within 10 seconds; a second one stops at once
-      SIGHUP            read the settings anew; where they can't be used the old ones stay, and the log says why
+      SIGHUP            read the settings anew; where they can't be used the old ones stay, and the log says why; what failed is tried again
     """
     from trialsync.daemon.signals import Signals  # noqa: PLC0415 - with the rest of the daemon
 

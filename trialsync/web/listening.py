@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _FAREWELL_SECONDS = 3
+_BACKLOG = 128
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on an address; ``port`` 0 takes a free one. Raises UsageError where that can't be."""
     try:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server((place[0], place[1]), family=family, backlog=128)
+        return socket.create_server((place[0], place[1]), family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
         raise UsageError(
             f"can't listen on {host} port {port}: {why(error)}",
@@ -38,6 +39,8 @@ def server_of(application: ASGIApp) -> uvicorn.Server:
     """Return a server of an application, which says nothing by itself; ``run(sockets=[…])`` serves until ``should_exit`` is set."""
     import uvicorn  # noqa: PLC0415 - slow to load, and needed here alone
 
+    from trialsync.web.connections import BoundedProtocol  # noqa: PLC0415 - likewise
+
     return uvicorn.Server(
         uvicorn.Config(
             application,
@@ -47,6 +50,9 @@ def server_of(application: ASGIApp) -> uvicorn.Server:
             server_header=False,
             lifespan="off",
             ws="none",
+            http=BoundedProtocol,
+            # So many are taken before the first of them is looked at.
+            backlog=_BACKLOG,
             timeout_graceful_shutdown=_FAREWELL_SECONDS,
         )
     )
