@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from multiprocessing import active_children
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +47,20 @@ def test_other_processes_make_what_this_one_would() -> None:
     assert [each for place, each in enumerate(made) if place != 3] == [
         ready(orjson.loads(text), "core") for place, text in enumerate(texts) if place != 3
     ]
+
+
+def test_where_no_process_can_be_started_the_work_is_done_here() -> None:
+    """With no file left to open for a pipe the work is done by whoever wants it, the next as well, and nothing waits."""
+    texts = raws(3)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Crew() as crew:
+        os.close(free := os.open(os.devnull, os.O_RDONLY))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+        try:
+            begun = crew.begin(all_ready, texts, "core")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert begun() == crew.begin(all_ready, texts, "core")() == [ready(orjson.loads(text), "core") for text in texts]
 
 
 def test_a_large_import_records_what_small_ones_do(tmp_path: Path) -> None:

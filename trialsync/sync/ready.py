@@ -57,7 +57,7 @@ def ready(study: Study, fields: BaselineFields) -> Ready:
 class Crew:
     """Processes that work ahead of the one that writes, one a core, started when there is something to do.
 
-    Where a machine has one core, or a process dies, the work is left to whoever wants its result.
+    Where a machine has one core, lets no more processes be started, or one dies, the work is left to whoever wants its result.
     """
 
     def __init__(self) -> None:
@@ -74,11 +74,17 @@ class Crew:
         here = partial(work, *args, **options)
         if self._cores < 2:  # noqa: PLR2004
             return here
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(self._cores, get_context("spawn"), initializer=_live_with_parent)
         try:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(self._cores, get_context("spawn"), initializer=_live_with_parent)
             begun = self._pool.submit(work, *args, **options)
         except BrokenProcessPool:
+            return here
+        except (OSError, ImportError) as error:
+            # No room for more processes, no shared memory: as on a machine with one core.
+            log.warning("import.no_processes", why=str(error))
+            self._dismiss()
+            self._cores = 1
             return here
         return partial(_result, begun, here)
 
@@ -86,8 +92,12 @@ class Crew:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._dismiss()
+
+    def _dismiss(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+            self._pool = None
 
 
 def _result(begun: Future[T], here: Callable[[], T]) -> T:
