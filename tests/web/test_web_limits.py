@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -18,6 +18,7 @@ from trialsync.errors import AnswerTooLong
 from trialsync.store.connection import connect
 from trialsync.store.reader import Reader
 from trialsync.web.desk import LIMIT_SECONDS, Desk
+from trialsync.web.patience import within
 from trialsync.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -59,6 +60,46 @@ def test_a_question_that_takes_too_long_is_a_problem(packaged: Path, tmp_path: P
     desk = Desk(packaged, settings_of(tmp_path), lambda: NOW, limit_seconds=0.2)
     with pytest.raises(AnswerTooLong):
         anyio.run(desk.ask, lambda reader: reader._db.value(FOREVER))
+
+
+def test_work_in_python_ends_too(packaged: Path, tmp_path: Path) -> None:
+    """Work that never asks the store is ended in its time as well, also where it catches every error, and its thread works on."""
+    desk = Desk(packaged, settings_of(tmp_path), lambda: NOW, limit_seconds=0.1, at_once=1)
+
+    def work(reader: Reader) -> int:
+        assert reader.last_id() > 0
+        while True:
+            with suppress(Exception):  # as the worst of libraries does
+                sum(range(1000))
+
+    async def asked() -> tuple[float, list[int]]:
+        began = time.monotonic()
+        with pytest.raises(AnswerTooLong, match="takes longer than it may"):
+            await desk.ask(work)
+        return time.monotonic() - began, [await desk.ask(lambda reader: reader.last_id()) for _ in range(20)]
+
+    seconds, after = anyio.run(asked)
+    assert seconds < 2
+    assert min(after) > 0
+
+
+def test_the_end_of_its_time_meets_nobody_else() -> None:
+    """However close to its end work comes, what is raised is raised in it or not at all: nothing is left for the thread's next work."""
+    answers: set[str] = set()
+    for place in range(300):
+        began = time.perf_counter()
+        try:
+            answers.add(within(0.002, lambda: _busy_until(began + 0.0015 + place * 0.000005)))  # noqa: B023 - called at once
+        except AnswerTooLong:
+            answers.add("too long")
+        _busy_until(time.perf_counter() + 0.0005)
+    assert answers == {"done", "too long"}
+
+
+def _busy_until(moment: float) -> str:
+    while time.perf_counter() < moment:
+        pass
+    return "done"
 
 
 def test_only_so_many_ask_at_once(packaged: Path, tmp_path: Path) -> None:

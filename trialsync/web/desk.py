@@ -9,6 +9,7 @@ from anyio import CapacityLimiter, to_thread
 
 from trialsync.store.reader import Reader
 from trialsync.web.answer import Answer, respond
+from trialsync.web.patience import within
 from trialsync.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     Work: TypeAlias = Callable[[Request, Reader], Answer]
 
 LIMIT_SECONDS: Final = 2.0
-"""How long the store may take for one request."""
+"""How long one request may be at work, in the store and in what is made of it."""
 
+_LONGER_SECONDS: Final = 0.1
 _AT_ONCE: Final = 4
 _WAITING: Final = 64
 
@@ -45,7 +47,7 @@ class _Room:
 class Desk:
     """What every face of the web shares: the store's place, the settings, the clock (aware, UTC), and the way to ask.
 
-    ``limit_seconds`` bounds what one request may take in the store, ``at_once`` how many ask it together, ``waiting`` how many more may
+    ``limit_seconds`` bounds how long one request may be at work, ``at_once`` how many ask together, ``waiting`` how many more may
     wait for their turn.
     """
 
@@ -66,7 +68,7 @@ class Desk:
     async def ask(self, work: Callable[[Reader], _T]) -> _T:
         """Return what a function makes of a reader, which is one moment of the store and closed behind it; it runs in a thread.
 
-        Raises what the function raises, StoreError, and Problem (503) where too many wait already.
+        Raises what the function raises, StoreError (AnswerTooLong among them), and Problem (503) where too many wait already.
         """
         room = self._room
         if room.limiter is None:
@@ -79,7 +81,8 @@ class Desk:
 
         def asked() -> _T:
             with Reader.open(self.store, limit_seconds=self.limit_seconds) as reader:
-                return work(reader)
+                # SQLite's own end comes first, as it knows how to stop; inside the connection's block, so that this is closed in peace.
+                return within(self.limit_seconds + _LONGER_SECONDS, lambda: work(reader))
 
         room.taken += 1
         try:
