@@ -21,7 +21,8 @@ from trialsync.store import care
 from trialsync.store.reader import Reader
 from trialsync.store.verify import verify
 from trialsync.store.writer import Writer
-from trialsync.sync.arrivals import Arrival, Receiver, Tally
+from trialsync.sync.arrivals import Arrival, Receiver
+from trialsync.sync.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,18 +17,18 @@ from trialsync.study.facts import Step, facts_of, facts_of_whole
 from trialsync.study.fields import PRESENCE, WATCH_PREFIX
 from trialsync.study.fingerprint import bytes_digest, fingerprint
 from trialsync.study.leaves import drift
-from trialsync.sync.losses import Losses
 from trialsync.sync.ready import ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-    from trialsync.model import Slice, Study
+    from trialsync.model import Study
     from trialsync.store.first import First
     from trialsync.store.rows import Known
     from trialsync.store.writer import Writer
     from trialsync.study.diff import BaselineFields
     from trialsync.sync.ready import Ready
+    from trialsync.sync.tally import Tally
 
 log = structlog.get_logger()
 
@@ -93,45 +93,6 @@ class Unread:
 
 class _OlderRecord(RecordError):
     """A record of a load before the last one that the store has of the study: nothing is wrong with it, and nothing follows from it."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a poll or an import has done so far.
-
-    ``skipped`` holds a sentence for each record that was left out, ``notes`` what else is worth saying; ``never`` are the numbers asked for
-    that the registry does not know; ``joined`` and ``left`` those whose entering or leaving the watch is news. ``seen`` are the studies
-    that the load shows which will be concluded from, ``counted`` all that arrived, also of a load that a newer one has overtaken;
-    ``drifted`` are the paths that the vocabulary does not know. ``slices``, where there are any, are the parts of a large watch once the
-    poll has ended. ``older`` counts those among the skipped that only say what the store knows to be over, as an import that is done again
-    has many. ``modules`` counts the changes by the first word of their field; ``lags`` has for each update the seconds from the day on
-    which it was posted (00:00 UTC) until it was seen. ``by_registry`` are the loads in which the registry itself changed something.
-    """
-
-    studies: int = 0
-    new: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    changes: int = 0
-    skipped: list[str] = field(default_factory=list)
-    older: int = 0
-    notes: list[str] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
-    counted: set[str] = field(default_factory=set)
-    never: set[str] = field(default_factory=set)
-    joined: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-    drifted: set[str] = field(default_factory=set)
-    losses: Losses = field(default_factory=Losses)
-    slices: list[Slice] | None = None
-    modules: Counter[str] = field(default_factory=Counter)
-    lags: list[float] = field(default_factory=list)
-    by_registry: set[str] = field(default_factory=set)
-
-    def recorded(self, changes: Sequence[Change]) -> None:
-        """Count rows that were added to the log."""
-        self.changes += len(changes)
-        self.modules.update(change.field.partition(".")[0] for change in changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +166,7 @@ class Receiver:
             self.tally.seen.update(taken)
             self.tally.counted.update(taken)
             if self.joining is not None:
-                for nct_id in (each for each in taken if each not in self.joining.members):
-                    self._join(nct_id, good[nct_id], known.get(nct_id), taken[nct_id], self.joining)
+                self._join(good, known, taken, self.joining)
 
     def _skip(self, arrival: Arrival | Unread, error: RecordError, nct_id: str | None = None) -> None:
         named = str(error) if nct_id is None or nct_id in error.message else f"{nct_id}: {error}"
@@ -325,12 +285,20 @@ class Receiver:
         self.writer.set_missing_since(nct_id, None)
         self.tally.recorded([change])
 
-    def _join(self, nct_id: str, arrival: Arrival | Unread, before: Known | None, version: Version | None, joining: Joining) -> None:
-        """Note that a study joined the watch; after the watch's first complete walk that is news."""
-        self.writer.join(joining.watch, [nct_id], arrival.load)
-        joining.members.add(nct_id)
-        if not joining.announced:
-            return
+    def _join(
+        self, good: Mapping[str, Arrival | Unread], known: Mapping[str, Known], taken: Mapping[str, Version | None], joining: Joining
+    ) -> None:
+        """Note which of a page's studies joined the watch; after the watch's first complete walk that is news."""
+        joined = [nct_id for nct_id in taken if nct_id not in joining.members]
+        for load, numbers in groupby(sorted(joined, key=lambda nct_id: good[nct_id].load), key=lambda nct_id: good[nct_id].load):
+            self.writer.join(joining.watch, numbers, load)
+        joining.members.update(joined)
+        if joining.announced:
+            for nct_id in joined:
+                self._announce(nct_id, good[nct_id], known.get(nct_id), taken[nct_id], joining)
+
+    def _announce(self, nct_id: str, arrival: Arrival | Unread, before: Known | None, version: Version | None, joining: Joining) -> None:
+        """Record that a study joined the watch, and that it was first posted, where it was."""
         self.tally.joined.append(nct_id)
         study, previous = arrival.study, joining.previous_load
         first_posted = record.first_posted(study)

@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections import deque
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -21,11 +21,12 @@ from trialsync.registry.bulk import BulkZip
 from trialsync.registry.files import BadRecord, study_in
 from trialsync.study import record
 from trialsync.study.fingerprint import bytes_digest, load_label
-from trialsync.sync.arrivals import Joining, Receiver, Tally, Unread
+from trialsync.sync.arrivals import Joining, Receiver, Unread
 from trialsync.sync.load import PAGE_STUDIES, few_collections
 from trialsync.sync.moved import plan
 from trialsync.sync.poll import finish
 from trialsync.sync.ready import Crew, Ready, ready
+from trialsync.sync.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -131,13 +132,15 @@ def _looked_at(
 
 def look_at(path: Path, entries: list[BulkEntry], known: Mapping[str, bytes | None], fields: BaselineFields) -> list[Looked | BadRecord]:
     """Return what there is to say of some entries; ``known`` has the digests of what the store holds, by number."""
-    return [_look(path, entry, known, fields) for entry in entries]
+    with path.open("rb") as stream:
+        archive = BulkZip(stream)
+        return [_look(archive, path, entry, known, fields) for entry in entries]
 
 
-def _look(path: Path, entry: BulkEntry, known: Mapping[str, bytes | None], fields: BaselineFields) -> Looked | BadRecord:
+def _look(archive: BulkZip, path: Path, entry: BulkEntry, known: Mapping[str, bytes | None], fields: BaselineFields) -> Looked | BadRecord:
     where = f"{path}, {entry.name}"
     try:
-        raw = _archive(path).open(entry).read().strip()
+        raw = archive.open(entry).read().strip()
     except (zipfile.BadZipFile, zlib.error) as error:
         return BadRecord(where, f"is damaged: {error}")
     number, digest = entry.name[_NUMBER], bytes_digest(raw)
@@ -154,11 +157,6 @@ def _look(path: Path, entry: BulkEntry, known: Mapping[str, bytes | None], field
         return BadRecord(where, error.message)
 
 
-@cache
-def _archive(path: Path) -> BulkZip:
-    return BulkZip(path.open("rb"))
-
-
 def _arrivals(path: Path, entries: list[BulkEntry], looked: list[Looked | BadRecord], tally: Tally) -> Iterator[Unread]:
     for entry, each in zip(entries, looked, strict=True):
         where = f"{path}, {entry.name}"
@@ -171,7 +169,8 @@ def _arrivals(path: Path, entries: list[BulkEntry], looked: list[Looked | BadRec
 
 
 def _study(path: Path, entry: BulkEntry) -> Study:
-    found = study_in(_archive(path).open(entry).read(), f"{path}, {entry.name}")
+    with path.open("rb") as stream:
+        found = study_in(BulkZip(stream).open(entry).read(), f"{path}, {entry.name}")
     if isinstance(found, BadRecord):
         raise RecordError(found.why)
     return found.study

@@ -15,9 +15,10 @@ from trialsync.model import Ended, Origin, Poll, instant, is_day
 from trialsync.registry.files import BadRecord, FoundStudy, Unlisted
 from trialsync.study import record
 from trialsync.sync import presence
-from trialsync.sync.arrivals import Arrival, Receiver, Tally
+from trialsync.sync.arrivals import Arrival, Receiver
 from trialsync.sync.poll import finish
 from trialsync.sync.ready import WORTH_FROM, Crew, all_ready
+from trialsync.sync.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -15,9 +15,10 @@ from trialsync.model import Ended, Origin, Poll, instant
 from trialsync.registry import query
 from trialsync.registry.walk import Walk
 from trialsync.study import record
-from trialsync.sync.arrivals import Arrival, Joining, Receiver, Tally
+from trialsync.sync.arrivals import Arrival, Joining, Receiver
 from trialsync.sync.moved import can_be_narrowed, plan, walk_moved
 from trialsync.sync.presence import follow_up, unseen_of
+from trialsync.sync.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
