@@ -75,6 +75,16 @@ def test_a_terminal_gets_a_readable_line() -> None:
     assert re.fullmatch(r"\S+Z \[info\] poll\.ended watch=parkinson title='Some words' new=2\n", stream.getvalue())
 
 
+def test_a_terminal_shows_no_python() -> None:
+    """On a terminal lists are joined by commas, tables have a colon between name and value, and instants end with the second."""
+    stream = Terminal()
+    log_line = configured(stream, environ={"NO_COLOR": "1"})
+    log_line.info("daemon.started", watches=["ataxia", "gout"], next={"ataxia": "2026-02-03T04:05:06.789Z"}, none=[], heard=None)
+    timestamp, line = stream.getvalue().split(" ", 1)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", timestamp)
+    assert line == "[info] daemon.started watches=ataxia,gout next=ataxia:2026-02-03T04:05:06Z none= heard=None\n"
+
+
 @pytest.mark.parametrize(("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
 def test_colours_are_for_terminals_that_want_them(environ: dict[str, str], *, coloured: bool) -> None:
     """A terminal gets colours unless NO_COLOR or a dumb terminal says otherwise."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trialsync.errors import SettingsError
-from trialsync.model import Watch
+from trialsync.model import STATUSES, Watch
 from trialsync.settings import ENVIRONMENT, Settings, load, place, starter
 
 if TYPE_CHECKING:
@@ -365,9 +365,10 @@ def test_a_schedule_is_an_interval_or_a_cron_line(
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(str.strip)
 several = st.lists(texts, min_size=1, max_size=3).map(tuple)
-queries = st.dictionaries(
-    st.sampled_from(["query.cond", "query.term", "filter.overallStatus", "aggFilters"]), several, min_size=1, max_size=4
-)
+statuses = st.lists(st.sampled_from(STATUSES), min_size=1, max_size=3).map(tuple)
+queries = st.fixed_dictionaries(
+    {}, optional={"query.cond": several, "query.term": several, "filter.overallStatus": statuses, "aggFilters": several}
+).filter(bool)
 ids = st.lists(st.integers(1, 99_999_999).map("NCT{:08d}".format), min_size=1, max_size=40, unique=True).map(tuple)
 some_watches = st.one_of(
     st.builds(Watch, st.just("a"), query=queries), st.builds(Watch, st.just("b"), nct_ids=ids), st.just(Watch("c", everything=True))
@@ -383,6 +384,21 @@ def test_a_first_file_says_what_it_was_given(tmp_path_factory: pytest.TempPathFa
     settings = read(tmp_path_factory.getbasetemp(), text)
     assert watches(settings) == tuple(Watch(one.name, dict(one.query), one.nct_ids, one.everything) for one in given_watches)
     assert settings.registry.contact == "me@example.org"
+
+
+def test_a_status_that_there_is_not_is_named_with_the_other_faults(tmp_path: Path) -> None:
+    """A wrong status is told in the same round as any other fault, with the nearest that there is."""
+    text = '[[watch]]\nname = "a"\nfilter.overallStatus = ["RECRUITING|COMPLETED", "recrutting"]\n[sync]\nsweep_days = 0\n'
+    found = faults(tmp_path, text)
+    assert len(found) == 2
+    assert "watch \"a\": filter.overallStatus: 'recrutting' is not a status of the registry; did you mean RECRUITING?" in " ".join(found)
+    assert "one of ACTIVE_NOT_RECRUITING, " in faults(tmp_path, '[[watch]]\nname = "a"\nfilter.overallStatus = "xyz"\n')[0]
+
+
+def test_a_schedule_that_says_nothing(tmp_path: Path) -> None:
+    """A watch's own schedule that is empty is refused: nobody could tell whether it means that of all."""
+    (found,) = faults(tmp_path, '[[watch]]\nname = "a"\nnct_ids = ["NCT00000001"]\nschedule = { }\n')
+    assert "schedule: says nothing: give it every or cron" in found
 
 
 def test_a_first_file_is_pleasant_to_read() -> None:

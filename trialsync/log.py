@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 
@@ -18,6 +19,7 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 Format: TypeAlias = Literal["auto", "console", "json"]
 
 _LONGEST = 2_000
+_INSTANT = re.compile(r"\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z\Z", re.ASCII)
 _LEVELS: dict[Level, int] = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -38,7 +40,7 @@ def configure(stream: TextIO, *, level: Level, format: Format, environ: Mapping[
         before.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
     before += [structlog.processors.format_exc_info, _shorten]
     colours = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-    last: list[Processor] = [_clean, _for_eyes(colours=colours)] if console else [structlog.processors.JSONRenderer()]
+    last: list[Processor] = [_plain, _clean, _for_eyes(colours=colours)] if console else [structlog.processors.JSONRenderer()]
 
     structlog.configure(
         processors=[*before, *last],
@@ -97,6 +99,26 @@ def _shorten(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> Eve
         if key != "exception" and isinstance(value, str) and len(value) > _LONGEST:
             event_dict[key] = f"{value[:_LONGEST]}… ({len(value):,} characters)"
     return event_dict
+
+
+def _plain(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    return {key: _simple(value) for key, value in event_dict.items()}
+
+
+def _simple(value: Any) -> Any:
+    """Return a value as eyes want it: lists joined by commas, instants to the second."""
+    if isinstance(value, str):
+        return _INSTANT.sub(r"\1Z", value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(_word, value))
+    if isinstance(value, dict):
+        return ",".join(f"{_word(key)}:{_word(inside)}" for key, inside in value.items())
+    return value
+
+
+def _word(value: Any) -> str:
+    simple = _simple(value)
+    return simple if isinstance(simple, str) else repr(simple)
 
 
 def _clean(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:

@@ -45,6 +45,18 @@ def test_the_backup_folder_has_to_be_there(cli: Terminal) -> None:
     assert "it is the store's own folder" in cli.ok("check", "--offline").err
 
 
+def test_the_store_has_to_be_writable(cli: Terminal) -> None:
+    """A store that nothing can be written to, here by its lock, is 2, though it can be read."""
+    cli.settings(ATAXIA)
+    cli.ok("init")
+    lock = cli.folder / "trialsync.db.lock"
+    lock.unlink()
+    lock.mkdir()
+    ran = cli("check", "--offline")
+    assert ran.code == 2
+    assert f"{lock} can't be written: Is a directory, so that nothing can be recorded" in ran.err
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_the_backup_folder_has_to_be_writable(cli: Terminal) -> None:
     """A backup's folder that this user can't write is 2."""
@@ -67,8 +79,12 @@ def test_the_heartbeat_is_read_and_not_shown(cli: Terminal) -> None:
     bad = cli("check", "--offline")
     assert bad.code == 2
     secret.write_text("https://beat.example/s3cr3t")
+    secret.chmod(0o644)
     good = cli.ok("check", "--offline")
     assert "an address is set" in good.err
+    assert f"every user of this machine can read: chmod 600 {secret}" in good.err
+    secret.chmod(0o600)
+    assert "chmod" not in cli.ok("check", "--offline").err
     shown = cli.ok("check", "--print")
     assert f'url_file = "{secret}"' in shown.out
     assert not [ran for ran in (bad, good, shown) if "s3cr3t" in ran.out + ran.err]

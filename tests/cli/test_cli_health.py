@@ -132,3 +132,13 @@ def test_a_terminal_gets_a_table(cli: Terminal) -> None:
     assert done.returncode == 0
     assert "last success" in shown
     assert "0 min ago" in shown
+
+
+def test_hints_repeat_how_the_command_was_typed(cli: Terminal) -> None:
+    """With --config each next step that is named has it too, so that it can be pasted."""
+    cli.serve(today())
+    file = cli.settings(ATAXIA, place="own.toml")
+    cli.ok("--config", file, "init")
+    assert f"--config {file} sync" in cli("--config", file, "changes").err
+    assert f"--config {file} changes --baseline" in cli.ok("--config", file, "sync").err
+    assert f"--config {file} changes --baseline" in cli.ok("--config", file, "changes").err

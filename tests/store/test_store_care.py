@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from store_log import STUDIES, add, edited, fill, new_store, take
 
-from trialsync.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, StoreMissing, TrialsyncError
+from trialsync.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, StoreMissing, StoreUnwritable, TrialsyncError
 from trialsync.store import care
 from trialsync.store.filters import ChangeFilter
 from trialsync.store.reader import Reader
@@ -32,6 +32,14 @@ def test_a_sound_store_has_no_problems(store: Path, tmp_path: Path) -> None:
     """Nothing is wrong with a store that was just written, nor with an empty one."""
     assert verify(store) == []
     assert verify(new_store(tmp_path / "empty.db")) == []
+
+
+def test_a_backup_to_where_nothing_can_be_made(store: Path, tmp_path: Path) -> None:
+    """A place below a file, or with a name that no disk takes, is one sentence; a fault of removing what was never made adds nothing."""
+    (tmp_path / "file").touch()
+    for target in (tmp_path / "file" / "copy.db", tmp_path / ("x" * 300)):
+        with pytest.raises(StoreUnwritable, match="can't be made"):
+            care.backup(store, target)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import sys
 from contextlib import contextmanager
@@ -61,6 +62,11 @@ class App:
         level = found.log.level if "level" in found.log.model_fields_set else "error"
         log.configure(sys.stderr, level=level, format=found.log.format, environ=os.environ)
         return found
+
+    @property
+    def program(self) -> str:
+        """Return the command as it can be typed again, with the settings file that was named."""
+        return invoked_as() + (f" --config {shlex.quote(str(self.config))}" if self.config else "")
 
     def hush(self) -> None:
         """Let only events of level error be logged from here on, whatever the settings say. Raises SettingsError."""

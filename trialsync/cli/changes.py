@@ -102,7 +102,7 @@ def changes(
                 reading.done(None)
                 return
             heading = reading.heading() if style is Format.MD else None
-            how = _How(style, reading.after, 0 if newest else most, newest=newest, lines=lines)
+            how = _How(style, reading.after, 0 if newest else most, newest=newest, lines=lines, program=app.program)
             reading.done(_print(reading.reader, wanted, how, heading=heading, quiet=not terminal))
         return
     newest = order == "newest" if order else terminal and after is None
@@ -110,18 +110,22 @@ def changes(
         _check_studies(reader, wanted)
         if after is not None:
             reader.check_cursor(after)
-        _print(reader, wanted, _How(style, after, most, newest=newest, lines=lines))
+        _print(reader, wanted, _How(style, after, most, newest=newest, lines=lines, program=app.program))
 
 
 @dataclass(frozen=True, slots=True)
 class _How:
-    """How rows are printed: ``most`` is the most of them, 0 for all; ``lines`` is one for each study and day."""
+    """How rows are printed: ``most`` is the most of them, 0 for all; ``lines`` is one for each study and day.
+
+    ``program`` is the command as it is typed.
+    """
 
     style: Format
     after: int | None
     most: int
     newest: bool
     lines: bool
+    program: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ def _print(reader: Reader, wanted: ChangeFilter, how: _How, *, heading: str | No
         if not (quiet and style is Format.MD):
             put([], CHANGES, style if style is not Format.MD or not how.lines else Format.TABLE)
         if not quiet:
-            say(*_why_empty(reader, wanted, after), *_confirmed(reader, wanted))
+            say(*_why_empty(reader, wanted, after, how.program), *_confirmed(reader, wanted))
         return None
     total = reader.count(wanted, after=after) if how.most and printed.rows >= how.most else printed.rows
     hidden = reader.hidden(wanted, after=after).housekeeping
@@ -222,19 +226,19 @@ def _confirmed(reader: Reader, wanted: ChangeFilter) -> Iterator[str]:
         yield f"{name}: {confirmed(last, loads=loads)}"
 
 
-def _why_empty(reader: Reader, wanted: ChangeFilter, after: int | None) -> list[str]:
+def _why_empty(reader: Reader, wanted: ChangeFilter, after: int | None, program: str) -> list[str]:
     """Return the sentences that say why nothing was printed, and what to type next."""
     counts = reader.counts()
     if not counts.studies:
-        return ["the store is empty: nothing was polled or imported yet", "  trialsync sync"]
+        return ["the store is empty: nothing was polled or imported yet", f"  {program} sync"]
     if after is not None and after == reader.last_id():
         return [f"nothing new: the log ends at {after}"]
     if not counts.changes and not wanted.baseline:
         studies = "1 study is" if counts.studies == 1 else f"{counts.studies:,} studies are"
         return [
             f"no changes yet: {studies} in the store as first seen, and nothing has changed since",
-            "  trialsync changes --baseline     what stood there when we first saw them",
-            "  trialsync sync                   ask the registry again",
+            f"  {program} changes --baseline     what stood there when we first saw them",
+            f"  {program} sync                   ask the registry again",
         ]
     hidden = reader.hidden(wanted, after=after)
     behind = "" if after is None else f" behind {after}"

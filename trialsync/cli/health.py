@@ -25,14 +25,17 @@ from trialsync.sync.health import health as judge
 def health(app: App, *, form: str | None) -> int:
     """Say whether polls are made as they should, and the registry goes on; ask nobody but the store.
 
-    A watch is overdue when no poll of it has completed for longer than [health] overdue_after (26 hours) and its schedule wanted one. The
-    registry is stale when it was asked and showed no new load for three weekdays. What is wrong is said on standard error, with what to do.
+    A watch is overdue when no poll of it has completed for longer than [health] overdue_after (26 hours) and its schedule wanted one. A
+    watch is failing when its last three polls, or more, failed or stayed partial. The registry is stale when it was asked and showed no new
+    load for three weekdays. With [backup] a nightly copy that is missing two hours after its time is overdue too. What is wrong is said on
+    standard error, with what to do.
 
     \b
       trialsync health                          as a table
       trialsync health > /dev/null || mail …    from cron: silent where all is well
 
-    Exit codes: 0 all is well, 3 a watch is overdue, 4 the registry is stale, 2 there is no store or it can't be opened, 6 it is damaged.
+    Exit codes: 0 all is well, 3 a watch is overdue or failing, or a copy overdue, 4 the registry is stale, 2 there is no store or it can't
+    be opened or written, 6 it is damaged.
     """
     as_json = not sys.stdout.isatty() if form is None else form == "json"
     try:

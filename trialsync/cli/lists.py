@@ -76,4 +76,4 @@ def polls(app: App, *, watch: str | None, limit: int | None, form: str | None) -
         rows = reader.polls(limit=most or None, watch=watch)
     put((poll_json(row) for row in rows), POLLS, chosen(form))
     if not rows:
-        say("nothing was polled yet: trialsync sync")
+        say(f"nothing was polled yet: {app.program} sync")

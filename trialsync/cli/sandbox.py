@@ -31,7 +31,8 @@ def sandbox(*, port: int, host: str, loads: Path | None, start: str | None, ever
 
     \b
       trialsync sandbox --port 8378
-      TRIALSYNC_API_URL=http://127.0.0.1:8378/api/v2 trialsync sync
+      export TRIALSYNC_API_URL=http://127.0.0.1:8378/api/v2 TRIALSYNC_DATABASE=try.db
+      trialsync init && trialsync sync
       curl -X POST http://127.0.0.1:8378/sandbox/advance
     """
     try:
@@ -42,7 +43,8 @@ def sandbox(*, port: int, host: str, loads: Path | None, start: str | None, ever
     server = serve(stand_in, host, port)
     say(
         f"the registry's stand-in is at http://{host}:{server.port}/api/v2, load {stand_in.load}, {stand_in.loads_left} more to come",
-        f"  TRIALSYNC_API_URL=http://{host}:{server.port}/api/v2 trialsync sync",
+        f"  export TRIALSYNC_API_URL=http://{host}:{server.port}/api/v2 TRIALSYNC_DATABASE=try.db     in another terminal",
+        "  trialsync init && trialsync sync     with the watches of your settings, and a store of its own",
         f"  curl -X POST http://{host}:{server.port}/sandbox/advance     goes on to the next load",
         "Ctrl-C ends it.",
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trialsync.cli.app import PARTIAL, App, invoked_as, now, say
+from trialsync.cli.app import PARTIAL, App, now, say
 from trialsync.cli.outside import open_registry
 from trialsync.cli.progress import progress
 from trialsync.errors import BadNctId, FileError, SettingsError, TrialsyncError, UnknownWatch, UsageError
@@ -75,7 +75,7 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
             # A number that nobody can follow is wrong, so that it is said, once, in quiet too.
             if polled.mistyped and not isinstance(each, Watch):
                 say(f"{each.name}: left out of {each.nct_ids_file}, not NCT and eight digits: {', '.join(polled.mistyped)}")
-            code = max(code, report(polled.watch, polled.outcome, quiet=quiet))
+            code = max(code, report(polled.watch, polled.outcome, quiet=quiet, program=app.program))
     return code
 
 
@@ -106,8 +106,8 @@ def asked_for(app: App, what: Sequence[str]) -> Iterator[WatchTable | Watch]:
         yield Watch(" ".join(numbers) if len(numbers) <= _NAMED else f"{len(numbers)} studies", nct_ids=tuple(numbers))
 
 
-def report(watch: Watch, outcome: Outcome, *, quiet: bool) -> int:
-    """Say how a poll ended, on standard error, and return its exit code."""
+def report(watch: Watch, outcome: Outcome, *, quiet: bool, program: str) -> int:
+    """Say how a poll ended, on standard error, and return its exit code; ``program`` is how the command is typed."""
     row = outcome.poll
     code = outcome.error.exit_code if isinstance(outcome.error, TrialsyncError) else 0
     if row.ended is Ended.PARTIAL or row.skipped or any("never found" in note for note in outcome.notes):
@@ -123,7 +123,6 @@ def report(watch: Watch, outcome: Outcome, *, quiet: bool) -> int:
     say_some(outcome.notes)
     say_some([f"skipped: {sentence}" for sentence in outcome.skipped])
     if row.new and row.new == row.studies and not row.changes:
-        program = invoked_as()
         again = f"{'sync' if row.watch else f'sync {watch.name}':<18}"
         say(
             f"First sight of {counted(row.new, 'study', 'studies')}: that is the baseline, and what changes from now on is news. Try",

@@ -14,31 +14,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from trialsync.errors import UsageError
-from trialsync.model import Watch, nct_id
+from trialsync.model import STATUSES, Watch, nct_id
 from trialsync.registry.address import Pasted, from_search_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["IDS_PER_REQUEST", "STATUSES", "Pasted", "area_range", "canonical", "from_search_url", "narrowed", "params", "validate"]
-
-STATUSES: Final = (
-    "ACTIVE_NOT_RECRUITING",
-    "COMPLETED",
-    "ENROLLING_BY_INVITATION",
-    "NOT_YET_RECRUITING",
-    "RECRUITING",
-    "SUSPENDED",
-    "TERMINATED",
-    "WITHDRAWN",
-    "AVAILABLE",
-    "NO_LONGER_AVAILABLE",
-    "TEMPORARILY_NOT_AVAILABLE",
-    "APPROVED_FOR_MARKETING",
-    "WITHHELD",
-    "UNKNOWN",
-)
-"""The values of ``overallStatus``; the service answers any other with 400."""
 
 IDS_PER_REQUEST: Final = 400
 """NCT numbers in one request: more of them come near the length of address that the service refuses with 414."""

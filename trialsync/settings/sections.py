@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, time, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from trialsync.model import STATUSES
 from trialsync.settings.values import (
     API_URL,
     Contact,
@@ -186,6 +188,16 @@ class Filter(Section):
     advanced: Values = ()
     synonyms: Values = ()
 
+    @field_validator("overall_status")
+    @classmethod
+    def _known(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in (one for text in values for one in text.replace("|", ",").split(",")):
+            if value.strip() not in STATUSES:
+                near = get_close_matches(value.strip().upper().replace(" ", "_"), STATUSES, n=1)
+                said = f"did you mean {near[0]}?" if near else f"one of {', '.join(STATUSES)}"
+                raise ValueError(f"{value.strip()!r} is not a status of the registry; {said}")
+        return values
+
 
 class WatchTable(Section):
     """One ``[[watch]]``: a name, and a query, NCT numbers, or everything."""
@@ -200,6 +212,13 @@ class WatchTable(Section):
     nct_ids_file: FilePath | None = None
     everything: bool = False
     schedule: Schedule | None = None
+
+    @field_validator("schedule", mode="before")
+    @classmethod
+    def _says_when(cls, value: object) -> object:
+        if value == {}:
+            raise ValueError('says nothing: give it every or cron, such as { every = "6h" }, or leave it out for that of [schedule]')
+        return value
 
     @property
     def parameters(self) -> dict[str, tuple[str, ...]]:
