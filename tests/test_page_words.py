@@ -22,6 +22,15 @@ SAID: list[tuple[dict[str, Any], str]] = [
         "Completion slipped +12 months (3rd time, +30 months in all)",
     ),
     ({"id": "completion-slipped", "months": 0, "days": 2, "times": 1, "total_months": 0}, "Completion slipped +2 days"),
+    (
+        {"id": "completion-slipped", "months": 0, "days": 2, "times": 3, "total_months": 0, "total_days": 24},
+        "Completion slipped +2 days (3rd time, +24 days in all)",
+    ),
+    (
+        {"id": "completion-pulled-in", "months": 3, "days": 91, "type_before": "ESTIMATED", "type_after": "ACTUAL"},
+        "Completion pulled in \N{MINUS SIGN}3 months, estimated → actual",
+    ),
+    ({"id": "completion-corrected", "months": 0, "days": None, "type_before": "ACTUAL"}, "Actual completion corrected, actual → no type"),
     ({"id": "start-moved", "months": -3}, "Start moved \N{MINUS SIGN}3 months"),
     ({"id": "enrollment-cut", "percent": 55.6, "before": 18, "after": 8, "type": "ACTUAL"}, "Enrolment cut: 18 → 8 (55.6 %), actual"),
     ({"id": "enrollment-raised", "percent": None, "before": 0, "after": 8}, "Enrolment raised: 0 → 8"),
@@ -33,7 +42,12 @@ SAID: list[tuple[dict[str, Any], str]] = [
     ({"id": "outcome-promoted", "from": "other", "phase": "before-start"}, "Outcome promoted to primary from other, before start"),
     ({"id": "country-first-site", "country": "Japan"}, "First site in Japan"),
     ({"id": "documents-posted", "documents": ["protocol", "sap"]}, "Documents posted: protocol, sap"),
-    ({"id": "publication-linked", "type": "DERIVED"}, "Publication linked: DERIVED"),
+    ({"id": "publication-linked", "publications": [{"type": "DERIVED", "pmid": "7"}]}, "Publication linked: DERIVED 7"),
+    ({"id": "results-outcome-type-changed", "before": "PRIMARY", "after": "POST_HOC"}, "Outcome in the results: primary → post hoc"),
+    (
+        {"id": "primary-outcome-removed", "phase": "after-start", "phase_basis": "estimated", "count": 3},
+        "Primary outcome removed (×3), after start, by an estimated date",  # noqa: RUF001 - times
+    ),
     ({"id": "sponsor-changed", "before": "A\x1b", "after": "B"}, "Sponsor changed: A␛ → B"),
     ({"id": "markup-only"}, "Markup only"),
     ({"id": "of-another-time"}, "Of another time"),
@@ -66,6 +80,12 @@ def test_a_fact_of_any_values_is_said(value: Any) -> None:
         "phase",
         "country",
         "documents",
+        "publications",
+        "type_before",
+        "type_after",
+        "total_days",
+        "phase_basis",
+        "count",
     ]
     for rule in FACTS:
         assert fact_words({"id": rule.id, **dict.fromkeys(names, value)})

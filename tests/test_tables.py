@@ -176,8 +176,14 @@ def test_a_shortened_change_takes_the_room_it_has(before: str, after: str, room:
 
 
 def test_a_long_path_keeps_its_ends() -> None:
-    """A path gives way in its middle: the field and the attribute stay."""
-    assert path_in("locations.the long name of a hospital|lyon||france.status", 30) == "locations.the…||france.status"
+    """A path gives way in its middle: the field and the attribute stay, and more of its end, where items of a list differ."""
+    assert path_in("locations.the long name of a hospital|lyon||france.status", 30) == "locations…|lyon||france.status"
+
+
+def test_a_fact_that_several_steps_gave_is_named_once() -> None:
+    """Between two dates a path may have been put off four times: one name with a count, not four."""
+    facts = [{"id": "completion-slipped"}, {"id": "markup-only"}, {"id": "completion-slipped"}]
+    assert "completion-slipped ×2, markup-only\n" in printed([row(facts=facts)], Format.TABLE, width=160)  # noqa: RUF001 - times
 
 
 def test_csv_is_rfc_4180() -> None:

@@ -61,6 +61,9 @@ def test_the_log_has_it(cli: Terminal, sandbox: Sandbox) -> None:
     assert {row["ref"].partition("#")[0] for row in rows} == {f"{STORY}@r1", f"{STORY}@r2"}
     (slip,) = cli.ok("changes", "--fact", "completion-slipped", "--field", "status.completionDate", "--since", "2025-12-01").rows
     assert [(fact["times"], fact["total_months"]) for fact in slip["facts"]] == [(2, 9)]
+    before = cli("show", STORY, "--as-of", "2024-12-19").err
+    assert "its first version is of 2024-12-20: the registry has none before it" in before
+    assert "backfill" not in before
 
 
 def test_limits(cli: Terminal, sandbox: Sandbox) -> None:

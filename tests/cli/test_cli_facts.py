@@ -81,6 +81,23 @@ def test_rows_are_asked_for_by_the_facts_they_carry(cli: Terminal) -> None:
     assert [row for row in everything if all(fact["id"] != "stopped" for fact in row["facts"])] == without
 
 
+def test_a_fact_may_be_asked_for_by_a_part_of_its_name(cli: Terminal) -> None:
+    """A star stands for anything in an id; one that no rule matches is an error like any other."""
+    by_star = cli.ok("changes", "--fact", "completion-*").rows
+    assert by_star
+    assert by_star == cli.ok("changes", "--fact", "completion-slipped").rows
+    assert "there is no fact 'nothing-*'" in sentence(cli("changes", "--fact", "nothing-*"))
+
+
+@pytest.mark.parametrize("form", ["table", "md"])
+def test_definitions_stand_whole(cli: Terminal, form: str) -> None:
+    """A person reads each definition to its end, in a table as in Markdown, which a methods section can quote."""
+    printed = " ".join(cli.ok("facts", "--format", form).out.split())
+    for rule in FACTS:
+        assert " ".join(rule.definition.split()).replace("<", "\\<") in printed or rule.definition in printed
+    assert "…" not in printed
+
+
 @pytest.mark.parametrize("form", ["table", "md", "csv", "json"])
 def test_facts_are_named_in_every_form(cli: Terminal, form: str) -> None:
     """Tables and Markdown name the facts of a row, CSV and JSON hold them whole."""

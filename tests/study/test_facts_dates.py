@@ -146,6 +146,7 @@ def test_an_actual_date_that_is_taken_back_was_corrected() -> None:
     ):
         assert ids(actual, later) == ["completion-corrected"]
         assert the("completion-corrected", actual, later) == fact | {"type_before": "ACTUAL"}
+    assert ids(actual, dated(COMPLETION, "2026-01-15", "ACTUAL")) == []
 
 
 def test_a_version_filled_in_between_counts_no_slip_twice() -> None:

@@ -80,7 +80,11 @@ def changes(
     """Print the change log. Filters together all hold; one that is given twice is either.
 
     A table and md say in a line what happened to a study on a day, the most important first; --limit counts changes, and no day is shown by
-    half. Other formats, and --rows, have every change by itself.
+    half. Other formats, and --rows, have every change by itself. A list that appears or vanishes whole is one row at its own name, with all
+    its members; facts of such a row count them.
+
+    Rows stand in the order of their ids, in which they were recorded, the newest first on a terminal: what was backfilled later stands
+    behind what it precedes by date. To sort by date, take JSON or CSV.
 
     \b
       trialsync changes --since 7d

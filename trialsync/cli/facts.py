@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from trialsync.cli.app import App, chosen, now, put, say
+from trialsync.cli.app import App, chosen, now, put, put_text, say, terminal
 from trialsync.cli.changes import format_option
 from trialsync.errors import BadDate, UnknownWatch, UsageError
 from trialsync.model import Presence
 from trialsync.publish.confirmed import counted
+from trialsync.publish.definitions import definitions
+from trialsync.publish.render import Format
 from trialsync.publish.sheets import FACTS, OVERDUE, fact_json, overdue_json
 from trialsync.store.when import day
 from trialsync.study.facts import FACTS as RULES
@@ -36,7 +38,7 @@ def facts(app: App, *, overdue: bool, as_of: str | None, watch: str | None, form
     """Print the facts: id, version of the rule, definition, source, and how many rows of the log carry each.
 
     Facts are deterministic statements about changes; they state, and never score. trialsync changes --fact ID asks for the rows that carry
-    one, --without ID for those that do not.
+    one, --without ID for those that do not. Each definition stands whole, below its id; in JSON and CSV each is a row.
 
     With --overdue it prints, by each study's version of that day: completion dates that were expected and are past while the status says
     that the study goes on, and results that are not posted a year or more after primary completion, whether or not any law asks for them.
@@ -56,7 +58,13 @@ def facts(app: App, *, overdue: bool, as_of: str | None, watch: str | None, form
     if app.store.exists():
         with app.reader() as reader:
             rows, older = reader.fact_counts({rule.id: rule.rule for rule in RULES})
-    put((fact_json(rule, None if rows is None or not rule.recorded else rows.get(rule.id, 0)) for rule in RULES), FACTS, chosen(form))
+    told = [fact_json(rule, None if rows is None or not rule.recorded else rows.get(rule.id, 0)) for rule in RULES]
+    style = chosen(form)
+    if style is Format.TABLE:
+        width, color = terminal()
+        put_text("".join(definitions(told, width=width, color=color)))
+    else:
+        put(told, FACTS, style)
     if older:
         say(f"{counted(older, 'row carries a fact', 'rows carry facts')} by an older rule: trialsync rebuild makes them by today's")
 

@@ -109,7 +109,9 @@ _OPTIONS: Final = (
     click.option(
         "--origin", "origins", multiple=True, type=click.Choice([each.value for each in Origin]), help="How the version reached us."
     ),
-    click.option("--fact", "facts", multiple=True, metavar="ID", help="Changes that carry a fact. (trialsync facts lists them.)"),
+    click.option(
+        "--fact", "facts", multiple=True, metavar="ID", help="Changes that carry a fact; may have a *. (trialsync facts lists them.)"
+    ),
     click.option("--without", "without_facts", multiple=True, metavar="ID", help="Changes that do not carry a fact."),
     click.option("--country", "countries", multiple=True, metavar="NAME", help="Studies with a site in a country, now or in the row."),
     click.option("--sponsor", "sponsors", multiple=True, metavar="WORDS", help="Studies whose lead sponsor's name holds these words."),

@@ -50,6 +50,8 @@ def fields(app: App, *, form: str | None) -> None:
     """Print the vocabulary: every field's name, its path in the registry's JSON, the key of its items, its tier.
 
     First the core, in the order of the study page, then the rest in the registry's order, then what is said of a study as a whole.
+    A list with a key has a row of the change log for each item that was added or removed, and for each attribute of one that changed; where
+    the list appears or vanishes whole that is one row at the field's own name.
 
     An item whose key was edited is still the same item, and one change of its key attribute, where more than half of what it is recognised
     by agrees: a site by its facility (Research Site says nothing), city, state and zip, and by contact persons that no other site has; an

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeGuard
 
+from trialsync.publish.outcome_phrases import phase_words
 from trialsync.publish.span import ordinal, signed
 from trialsync.publish.value import compact
 
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trialsync.model import Json
-
-_PHASES: Final = {"before-start": "before start", "after-start": "after start", "after-primary-completion": "after primary completion"}
 
 
 def fact_words(fact: Mapping[str, Json]) -> str:
@@ -31,10 +30,29 @@ def _stopped(fact: Mapping[str, Json]) -> str:
 def _slipped(what: str) -> Callable[[Mapping[str, Json]], str]:
     def said(fact: Mapping[str, Json]) -> str:
         times, total = fact.get("times"), fact.get("total_months")
-        again = f" ({ordinal(times)} time, {signed(total, 'month')} in all)" if _is_count(times) and _is_count(total) and times > 1 else ""
+        again = f" ({ordinal(times)} time, {_total(total, fact)} in all)" if _is_count(times) and _is_count(total) and times > 1 else ""
         return f"{what} slipped{_by(fact)}{again}"
 
     return said
+
+
+def _total(months: int, fact: Mapping[str, Json]) -> str:
+    days = fact.get("total_days")
+    return signed(days, "day") if not months and _is_count(days) else signed(months, "month")
+
+
+def _earlier(what: str) -> Callable[[Mapping[str, Json]], str]:
+    return lambda fact: f"{what} pulled in{_by({name: -value for name, value in fact.items() if _is_count(value)})}{_types(fact)}"
+
+
+def _corrected(what: str) -> Callable[[Mapping[str, Json]], str]:
+    return lambda fact: f"{what} corrected{_by(fact)}{_types(fact)}"
+
+
+def _types(fact: Mapping[str, Json]) -> str:
+    """Return the types of a date before and after, where they are two."""
+    before, after = (_plain(fact[name]) if fact.get(name) else "no type" for name in ("type_before", "type_after"))
+    return f", {before} → {after}" if before != after else ""
 
 
 def _by(fact: Mapping[str, Json]) -> str:
@@ -57,11 +75,12 @@ def _enrolment(word: str) -> Callable[[Mapping[str, Json]], str]:
 
 def _outcome(what: str, way: str = "") -> Callable[[Mapping[str, Json]], str]:
     def said(fact: Mapping[str, Json]) -> str:
-        phase = fact.get("phase")
-        parts = [_PHASES[phase]] if isinstance(phase, str) and phase in _PHASES else []
+        parts = [words] if (words := phase_words(fact)) else []
         parts += ["with results"] if fact.get("with_results") is True else []
+        count = fact.get("count")
+        many = f" (×{count:,})" if _is_count(count) and count > 1 else ""  # noqa: RUF001 - times
         led = f" {way} {_plain(fact[way])}" if way and fact.get(way) else ""
-        return f"{what}{led}{f', {chr(32).join(parts)}' if parts else ''}"
+        return f"{what}{led}{many}{f', {chr(32).join(parts)}' if parts else ''}"
 
     return said
 
@@ -73,6 +92,16 @@ def _in(what: str, key: str = "country", joint: str = " in ") -> Callable[[Mappi
 def _documents(fact: Mapping[str, Json]) -> str:
     held = fact.get("documents")
     return f"Documents posted: {', '.join(map(compact, held))}" if isinstance(held, list) and held else "Documents posted"
+
+
+def _publications(fact: Mapping[str, Json]) -> str:
+    held = fact.get("publications")
+    told = [" ".join(compact(each[name]) for name in ("type", "pmid") if each.get(name)) for each in held] if _is_objects(held) else []
+    return f"Publication linked: {', '.join(told)}" if any(told) else "Publication linked"
+
+
+def _is_objects(value: Json) -> TypeGuard[list[dict[str, Json]]]:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
 def _sponsor(fact: Mapping[str, Json]) -> str:
@@ -93,6 +122,10 @@ _SAID: Final[dict[str, Callable[[Mapping[str, Json]], str]]] = {
     "went-unknown": lambda fact: f"Status unknown{f', last {_plain(known)}' if (known := fact.get('last_known')) else ''}",
     "primary-completion-slipped": _slipped("Primary completion"),
     "completion-slipped": _slipped("Completion"),
+    "primary-completion-pulled-in": _earlier("Primary completion"),
+    "completion-pulled-in": _earlier("Completion"),
+    "primary-completion-corrected": _corrected("Actual primary completion"),
+    "completion-corrected": _corrected("Actual completion"),
     "start-moved": lambda fact: f"Start moved{_by(fact)}",
     "enrollment-cut": _enrolment("cut"),
     "enrollment-raised": _enrolment("raised"),
@@ -100,10 +133,12 @@ _SAID: Final[dict[str, Callable[[Mapping[str, Json]], str]]] = {
     "primary-outcome-removed": _outcome("Primary outcome removed"),
     "primary-outcome-reworded": _outcome("Primary outcome reworded"),
     "primary-outcome-timeframe-changed": _outcome("Primary outcome's time frame changed"),
+    "primary-outcome-description-changed": _outcome("Primary outcome's description changed"),
     "outcome-demoted": _outcome("Primary outcome demoted", "to"),
     "outcome-promoted": _outcome("Outcome promoted to primary", "from"),
     "documents-posted": _documents,
-    "publication-linked": _in("Publication linked", "type", ": "),
+    "publication-linked": _publications,
+    "results-outcome-type-changed": lambda fact: f"Outcome in the results: {_plain(fact.get('before'))} → {_plain(fact.get('after'))}",
     "site-opened": _in("Site opened"),
     "site-closed": _in("Site closed"),
     "country-first-site": _in("First site"),

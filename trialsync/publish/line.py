@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from trialsync.publish.phrases import Phrase, Tone, phrases
+from trialsync.publish.phrase import Phrase, Tone
+from trialsync.publish.phrases import phrases
 from trialsync.publish.text import inline_markdown, one_line, shortened, width_of
 
 if TYPE_CHECKING:

@@ -131,7 +131,9 @@ def _markdown(rows: Iterable[Row], columns: Sequence[Column]) -> Iterator[str]:
     yield _markdown_line(column.header for column in columns)
     yield _markdown_line("---:" if column.right else "---" for column in columns)
     for row in rows:
-        yield _markdown_line(_markdown_cell(column.text(row, None if column.least is None else MARKDOWN_CELL)) for column in columns)
+        yield _markdown_line(
+            _markdown_cell(column.text(row, None if column.least is None or column.whole else MARKDOWN_CELL)) for column in columns
+        )
 
 
 def _markdown_line(cells: Iterable[str]) -> str:

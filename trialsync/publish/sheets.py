@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import fields as parts_of
 from enum import Enum
 from types import MappingProxyType
@@ -110,7 +111,8 @@ def _path(name: str) -> Column:
 
 
 def _facts(row: Row, room: int | None) -> str:
-    names = ", ".join(str(fact["id"]) for fact in row["facts"])
+    counts = Counter(str(fact["id"]) for fact in row["facts"])
+    names = ", ".join(f"{name} ×{count:,}" if count > 1 else name for name, count in counts.items())  # noqa: RUF001 - times
     return names if room is None else shortened(names, room)
 
 
@@ -236,8 +238,8 @@ FACTS: Final = Sheet(
         Column("fact", key("id")),
         Column("rule", key("rule"), right=True),
         _count("rows", optional=True),
-        Column("definition", key("definition"), least=24, most=100),
-        Column("source", key("source"), least=16, most=100),
+        Column("definition", key("definition"), least=24, most=100, whole=True),
+        Column("source", key("source"), least=16, most=100, whole=True),
     ),
 )
 """The rules by which facts are derived."""

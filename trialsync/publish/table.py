@@ -36,7 +36,8 @@ class Column:
     """One column of a table: its header, and how a row's cell reads in some room (in cells of the terminal; ``None`` for all it needs).
 
     A column gives way down to ``least`` cells where the terminal is narrow (never, if that is ``None``), and takes at most ``most`` where
-    the width is not known. An ``optional`` column is left out where every cell is empty. ``tints`` maps a cell's text to its colour.
+    the width is not known. An ``optional`` column is left out where every cell is empty. ``tints`` maps a cell's text to its colour. What
+    is to be read to its end (``whole``) is not cut in Markdown.
     """
 
     header: str
@@ -45,6 +46,7 @@ class Column:
     most: int = 60
     right: bool = False
     optional: bool = False
+    whole: bool = False
     tints: Mapping[str, str] = field(default_factory=dict)
 
 

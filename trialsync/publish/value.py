@@ -50,12 +50,16 @@ def before_after(kind: str, before: Json, after: Json, room: int | None = None) 
 
 
 def path_in(path: str, room: int | None = None) -> str:
-    """Return a path in ``room`` cells: its middle is what gives way, since the field and the attribute stand at its ends."""
+    """Return a path in ``room`` cells: its middle gives way, since the field and the attribute stand at its ends.
+
+    Two thirds are its end, where items of one list differ.
+    """
     shown = one_line(path)
     if room is None or width_of(shown) <= room:
         return shown
-    tail = shown[-(room // 2) :] if room > _LEAST_EXCERPT else ""
-    while tail and width_of(tail) > room // 2:
+    end = room * 2 // 3
+    tail = shown[-end:] if room > _LEAST_EXCERPT else ""
+    while tail and width_of(tail) > end:
         tail = tail[1:]
     return f"{shortened(shown, room - width_of(tail))}{tail}"
 

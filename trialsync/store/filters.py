@@ -9,6 +9,7 @@ are quoted one by one, so that nothing in them is taken for syntax.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from fnmatch import filter as filter_names
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -35,13 +36,14 @@ _LISTED: Final = "(SELECT value FROM json_each(?))"
 class ChangeFilter:
     """Which changes are wanted; an empty field takes all.
 
-    ``since`` and ``until`` are ISO days, compared with a change's ``date``, both included; ``seen_since`` is a UTC instant ending in ``Z``,
-    or an ISO day. ``studies`` are NCT numbers, ``watches`` names: the studies that are or were in one. ``fields`` are patterns over paths;
-    one that matches a field's name takes in its items and attributes. ``facts`` wants a row that has one of these, ``without_facts`` one
-    that has none. ``countries`` are the registry's names: a study with a site there now, or a change of such a site. ``sponsors`` and
-    ``texts`` are words, whole ones, capitals and accents apart; several in one value must all be there, in any order: in the lead sponsor's
-    name; in the study's title and conditions and the row's own before and after (of baseline rows, which hold no values, title and
-    conditions alone). ``baseline`` adds the baseline rows, ``housekeeping`` false leaves out that tier.
+    ``since`` and ``until`` are ISO days, compared with a change's ``date``, both included; ``seen_since`` is a UTC instant ending in
+    ``Z``, or an ISO day. ``studies`` are NCT numbers, ``watches`` names: the studies that are or were in one. ``fields`` are patterns
+    over paths; one that matches a field's name takes in its items and attributes. ``facts`` wants a row that has one of these (a ``*``
+    stands for anything in them), ``without_facts`` one that has none. ``countries`` are the registry's names: a study with a site there
+    now, or a change of such a site. ``sponsors`` and ``texts`` are words, whole ones, capitals and accents apart; several in one value
+    must all be there, in any order: in the lead sponsor's name; in the study's title and conditions and the row's own before and after
+    (of baseline rows, which hold no values, title and conditions alone). ``baseline`` adds the baseline rows, ``housekeeping`` false
+    leaves out that tier.
     """
 
     since: str | None = None
@@ -140,8 +142,8 @@ def _encodable(wanted: ChangeFilter) -> ChangeFilter:
         studies=clean(wanted.studies),
         watches=clean(wanted.watches),
         fields=clean(wanted.fields),
-        facts=clean(wanted.facts),
-        without_facts=clean(wanted.without_facts),
+        facts=_matched(clean(wanted.facts)),
+        without_facts=_matched(clean(wanted.without_facts)),
         countries=clean(wanted.countries),
         sponsors=clean(wanted.sponsors),
         texts=clean(wanted.texts),
@@ -212,6 +214,12 @@ def _field(connection: Connection, pattern: str) -> tuple[str, list[Any]]:
         raise globs.no_field(pattern, names)
     below = f"c.field_id IN {_LISTED} AND {_PATH} LIKE ? ESCAPE '\\'"
     return f"c.field_id IN {_LISTED} OR ({below})", [_json(whole), _json(some), globs.like(pattern)]
+
+
+def _matched(facts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return facts with the ids of the rules that a name with a ``*`` stands for in its place; itself where there are none."""
+    recorded = [rule.id for rule in BY_ID.values() if rule.recorded]
+    return tuple(each for fact in facts for each in (filter_names(recorded, fact) if "*" in fact else ()) or (fact,))
 
 
 def _check_facts(connection: Connection, wanted: tuple[str, ...]) -> None:

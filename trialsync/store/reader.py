@@ -271,10 +271,11 @@ class Reader:
         known = self.versions(nct_id)
         held = [version for version in known if version.date <= as_of]
         if not held:
-            raise BadDate(
-                f"{nct_id} is not known as of {as_of}",
-                hint=f"its first known version is of {known[0].date}; trialsync backfill {nct_id} may know more",
-            )
+            first = known[0]
+            told = f"its first known version is of {first.date}; trialsync backfill {nct_id} may know more"
+            if first.registry_version == 0:
+                told = f"its first version is of {first.date}: the registry has none before it"
+            raise BadDate(f"{nct_id} is not known as of {as_of}", hint=told)
         return held[-1]
 
     def versions(self, nct_id: str) -> list[Version]:

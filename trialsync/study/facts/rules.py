@@ -21,8 +21,8 @@ _SLIP: Final = (
     "one; type_after ACTUAL says that {what} came later than estimated. Over the study's known versions, this one included: times counts "
     "the moves of an estimate to a later estimate; total_days adds up the days of these moves and of those to an ACTUAL date (null where "
     "one of them has no days), total_months are the whole months of the same moves laid end to end on the calendar from the first date "
-    "that slipped; what was moved to before in between is not taken off. "
-    "net_months and net_days lie between the first date known and this one."
+    "that slipped; what was pulled in between is not taken off. "
+    "net_months and net_days are counted from the first date known to this one."
 )
 _PULLED_IN: Final = (
     "The {what} date is earlier than the old version's, by months (whole ones) and days (where both dates name one), both positive; "
@@ -31,18 +31,19 @@ _PULLED_IN: Final = (
 )
 _CORRECTED: Final = (
     "The old version's {what} date was ACTUAL, and the new version gives another one, none, or calls it an estimate (type_after): what was "
-    "reported as past was corrected. months and days, negative to before, are null where one of the dates is missing."
+    "reported as past was corrected. That the same date is given more or less precisely is none. months and days, "
+    "negative to before, are null where one of the dates is missing."
 )
 _EDIT: Final = (
     "phase is that of the day when the update was submitted (of the day since when the version holds, where none is given). An ACTUAL "
     "start or primary completion date settles it, the new version's before the old one's; otherwise the later of the old and the new "
     "version's estimates counts, and by an estimate alone no study is past its start that is NOT_YET_RECRUITING in the new version, and "
     "none past primary completion that still enrolls by it (RECRUITING, ENROLLING_BY_INVITATION). The start's own day is after-start, the "
-    "day of primary completion not after it. phase_basis (actual, estimated) is that of the date by which the phase is called; both are "
-    "null where the dates are missing or not precise enough. with_results: results were first posted in the same update; results_before: "
-    "they stood there already."
+    "day of primary completion not after it. phase_basis says whether the date that the phase is named after was an ACTUAL one (actual) "
+    "or not (estimated); both are null where dates are missing or not precise enough. with_results: results were first posted in the same "
+    "update; results_before: they stood there already."
 )
-_AS_EDITED: Final = "phase, phase_basis, with_results and results_before as in primary-outcome-added."
+_AS_EDITED: Final = "phase, phase_basis, with_results and results_before say what they say in primary-outcome-added."
 _SAME: Final = (
     "two primary outcomes are held for the same where more than half of what they are recognised by (measure, description, time frame: "
     "trialsync fields --help) agrees"
@@ -135,7 +136,7 @@ FACTS: Final[tuple[Rule, ...]] = (
         "The measure of a primary outcome reads otherwise than in the old version, beyond mark-up, capitals, white space and closing "
         f"punctuation; {_SAME}, otherwise one was removed and one added. likeness, 0 to 1, is how many of their words the two measures "
         "share (twice those in common by those of both, in any order, capitals apart): a threshold of one's own can be laid there. "
-        f"{_AS_EDITED[0].upper()}{_AS_EDITED[1:]}",
+        f"The values {_AS_EDITED}",
     ),
     Rule(
         "primary-outcome-timeframe-changed",

@@ -45,7 +45,7 @@ def completion_facts(found: Found) -> None:
         moves = found.rows(name)
         types: dict[str, Json] = {"type_before": old.kind, "type_after": new.kind}
         for place, _ in moves or found.rows(f"{name}Type"):
-            if old.kind == ACTUAL and (moves or new.kind != ACTUAL):
+            if old.kind == ACTUAL and (new.kind != ACTUAL or _is_another(old.date, new.date)):
                 found.put(place, f"{what}-corrected", **_by(old.date, new.date), **types)
         for place, _ in moves:
             if old.date is None or new.date is None:
@@ -66,6 +66,10 @@ def _by(one: Partial | None, other: Partial | None) -> dict[str, Json]:
     if one is None or other is None:
         return {"months": None, "days": None}
     return {"months": dates.months(one, other), "days": dates.days(one, other)}
+
+
+def _is_another(one: Partial | None, other: Partial | None) -> bool:
+    return one is not other if one is None or other is None else dates.order(one, other) != 0
 
 
 def _is_slip(old: _Dated, new: _Dated) -> bool:

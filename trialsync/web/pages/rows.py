@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from trialsync.model import Json, LoggedChange
-    from trialsync.publish.phrases import Phrase
+    from trialsync.publish.phrase import Phrase
     from trialsync.web.desk import Desk
 
 LONGEST_DIFFERENCE: Final = 60_000
