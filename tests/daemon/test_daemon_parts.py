@@ -282,6 +282,8 @@ def test_a_store_that_was_made_after_the_night_needs_no_copy_of_it(tmp_path: Pat
     """A new store is copied in its first night, not at once under the name of a night before it was made."""
     settings = settings_of(tmp_path, '[backup]\ndir = "."\n')
     assert not is_wanted(settings, NOW - timedelta(hours=1), NOW)
+    nowhere = settings_of(tmp_path, '[backup]\ndir = "nowhere"\n')
+    assert is_wanted(nowhere, NOW - timedelta(hours=1), NOW), "making it says at once that the folder is not there"
     assert is_wanted(settings, NOW - timedelta(hours=1), NOW + timedelta(days=1))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from following import ATAXIA, DAYS, World, edited, invent, publish, site, status
+from structlog.testing import capture_logs
 
 from trialsync.errors import StoreError, StoreUnwritable
 from trialsync.model import By, Ended, Kind, Origin, Tier, Watch
@@ -438,3 +439,22 @@ def test_a_renamed_watch_goes_on_where_it_was(tmp_path: Path) -> None:
     outcome = world.next(renamed)
     assert (outcome.poll.new, outcome.poll.updated) == (0, 1)
     assert [row.path for row in world.log()] == ["status.overallStatus", "status.lastUpdatePostDate"]
+
+
+def test_the_one_line_of_a_poll(tmp_path: Path) -> None:
+    """A poll that looked at nothing has no counts, as each would be 0; one that failed is a warning with its reason, a stop is none."""
+    world = World(tmp_path, publish([ONE], [TWO]))
+    with capture_logs() as logged:
+        world.poll()
+        world.poll()
+        world.next(stop=lambda: True)
+        world.sandbox.inject("unavailable", path="/version", times=9)
+        world.poll()
+    lines = [line for line in logged if line["event"] == "poll.ended"]
+    assert [(line["ended"], line["log_level"], "studies" in line) for line in lines] == [
+        ("complete", "info", True),
+        ("nothing-new", "info", False),
+        ("partial", "info", True),
+        ("failed", "warning", True),
+    ]
+    assert "no usable answer" in lines[3]["error"]

@@ -133,9 +133,8 @@ def is_wanted(settings: Settings, made: datetime | None, now: datetime) -> bool:
     if table is None:
         return False
     last = night(now, table)
-    if made is not None and made > hour_of(last, table):
-        return False
     try:
-        return copy_missing(names_in(table.dir), settings.store.path.stem, last)
+        names = names_in(table.dir)
     except FileError:
         return True
+    return (made is None or made <= hour_of(last, table)) and copy_missing(names, settings.store.path.stem, last)
