@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -134,3 +135,15 @@ def test_facts_are_those_of_the_steps(count: int) -> None:
     """The facts of all steps stand with the net change, in order."""
     (change,) = net(study("0"), study(str(count)), steps(*(study(str(number)) for number in range(count + 1))))
     assert len(change.facts) == count
+
+
+def test_a_huge_difference_takes_time_in_proportion() -> None:
+    """Of thousands of items that changed each finds its own rows without looking at all of them."""
+    first = study("A", *(outcome(f"measure {number}") for number in range(3_000)))
+    last = study("B", *(outcome(f"measure {number}", "2 years") for number in range(3_000)))
+    rows = steps(first, last)
+    began = perf_counter()
+    found = net(first, last, rows)
+    assert perf_counter() - began < 4
+    assert len(found) == 3_001
+    assert {change.steps for change in found} == {1}

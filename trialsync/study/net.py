@@ -96,9 +96,10 @@ def net(old: Study | None, new: Study | None, steps: Sequence[LoggedChange]) -> 
     names = _names(rows)
     found = [_whole([row for row in about if row.field == name]) for name in dict.fromkeys(row.field for row in about)]
     taken: set[int] = set()
+    near = _Near(rows, names)
     for change in diff(old, new) if old is not None and new is not None else ():
         place = (change.field, change.item, change.attribute)
-        led = [row for row in rows if _leads_to(place, row, names)]
+        led = [row for row in near.of(change.field, change.item) if _leads_to(place, row, names)]
         taken.update(row.id for row in led)
         found.append(_summed(place, change.kind, change.before, change.after, change.tier, led))
     back: dict[_Place, list[LoggedChange]] = {}
@@ -107,6 +108,25 @@ def net(old: Study | None, new: Study | None, steps: Sequence[LoggedChange]) -> 
             back.setdefault((row.field, names.get((row.field, row.item), row.item), row.attribute), []).append(row)
     found += [_summed(place, None, led[0].before, led[-1].after, led[0].tier, led) for place, led in back.items()]
     return sorted(found, key=lambda change: change.kind is None)
+
+
+class _Near:
+    """Rows by what they may lead to, so that thousands of changes need not look at all rows each."""
+
+    def __init__(self, rows: Sequence[LoggedChange], names: dict[tuple[str, str | None], str | None]) -> None:
+        self._of_field: dict[str, list[LoggedChange]] = {}
+        self._of_item: dict[tuple[str, str | None], list[tuple[int, LoggedChange]]] = {}
+        for number, row in enumerate(rows):
+            self._of_field.setdefault(row.field, []).append(row)
+            for item in {row.item, names.get((row.field, row.item), row.item)}:
+                self._of_item.setdefault((row.field, item), []).append((number, row))
+
+    def of(self, field: str, item: str | None) -> list[LoggedChange]:
+        """Return the rows of a field that can be about an item, or about the field as a whole, in their order."""
+        if item is None:
+            return self._of_field.get(field, [])
+        found = dict((*self._of_item.get((field, item), ()), *self._of_item.get((field, None), ())))
+        return [found[number] for number in sorted(found)]
 
 
 def _is_whole(field: str) -> bool:
