@@ -29,6 +29,7 @@ class BoundedProtocol(H11Protocol):
         super().__init__(*arguments, **named)
         self._looking: asyncio.TimerHandle | None = None
         self._seen: object | None = None
+        self._unsent = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or end it."""
@@ -46,7 +47,10 @@ class BoundedProtocol(H11Protocol):
 
     def _look(self) -> None:
         # Its ``cycle`` is the last request whose head came whole, None before the first.
-        if self.cycle is None or (self.cycle.response_complete and self.cycle is self._seen):
+        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+        # A long answer is complete when it is handed over; who takes it slowly, but takes it, has not got it yet.
+        is_taking = 0 < self._unsent and (before == 0 or self._unsent < before)
+        if self.cycle is None or (self.cycle.response_complete and self.cycle is self._seen and not is_taking):
             self.transport.abort()
             return
         self._seen = self.cycle
