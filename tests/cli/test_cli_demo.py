@@ -63,7 +63,7 @@ def test_the_demo_shows_a_table_and_a_log(cli: Terminal) -> None:
     assert "NCT09000236 was removed from the registry" in ran.err
     shown = re.findall(r"(?m)^2026-\d\d-\d\d  (NCT0\d{7})  \S.* · ", ran.out)
     assert len(shown) >= 8
-    assert "primary outcomes +1 −1, 1 promoted (after start)" in ran.out  # noqa: RUF001 - a minus sign
+    assert "primary outcomes −1, 1 promoted (after start)" in ran.out  # noqa: RUF001 - a minus sign
     assert re.findall(r"(?m)^version (\d) ", ran.out) == ["3", "2", "1"]
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", ran.out + ran.err)
 
