@@ -9,9 +9,11 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from following import World, invent, publish, status
+from following import World, edited, invent, publish, status
 from terminal import SCRIPT, Terminal, sentence
 
+from trialsync.errors import PlaceUnusable
+from trialsync.model import Watch
 from trialsync.store import care, places
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STUDY = invent(9_100_001)
+EVERY = Watch("every", query={"query.cond": ("Ataxia",)})
 
 
 class Followed:
@@ -171,6 +174,35 @@ def test_a_restored_store_is_noticed(followed: Followed) -> None:
     assert "the log has another one there" in sentence(other)
     assert followed.statuses("--after", "0")[-1] == "COMPLETED"
     assert followed.statuses() == []
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_changes_where_there_was_a_baseline_are_noticed(tmp_path: Path, before: int) -> None:
+    """Where a name left off behind rows of first versions, and another log has changes there, it says so: they would be passed over."""
+    long = edited(STUDY, eligibilityModule={"minimumAge": "18 Years", "maximumAge": "80 Years"})
+    words = ["SUSPENDED", "RECRUITING", "SUSPENDED", "RECRUITING", "SUSPENDED"]
+    worlds = []
+    for name, first in (("one.db", long), ("two.db", STUDY)):
+        lead = [invent(9_100_002), status(invent(9_100_002), "COMPLETED", "2026-02-03")]
+        loads = [[lead[0]], [lead[1]]][: before * 2] + [[first]] + [[status(STUDY, word)] for word in words]
+        world = World(tmp_path, publish(*loads), name)
+        for _ in range(before * 2):
+            world.poll(Watch("lead", nct_ids=("NCT09100002",)))
+            world.advance()
+        world.poll(EVERY)
+        worlds.append(world)
+    with worlds[0].reader() as reader:
+        cursor = reader.last_id()
+        place = places.at(reader, cursor, "2026-02-05T10:00:00.000Z")
+        places.check(reader, "morning", place)
+    for _ in words[: 5 - before * 2]:
+        worlds[1].advance()
+        worlds[1].poll(EVERY)
+    with worlds[1].reader() as reader:
+        assert reader.last_id() >= cursor
+        assert (place.change is None) is not bool(before)
+        with pytest.raises(PlaceUnusable, match="the log has another one there"):
+            places.check(reader, "morning", place)
 
 
 @pytest.mark.parametrize("name", ["", "../escape", "a/b", "Ärger", ".hidden", "x" * 65])

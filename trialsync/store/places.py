@@ -118,14 +118,12 @@ def check(reader: Reader, name: str, place: Place) -> None:
     again = f"the store was restored from an older copy, or is another; --since-last {name} --after CURSOR says where to go on, 0 for all"
     if place.cursor > last:
         raise PlaceUnusable(f"{name!r} left off at {place.cursor}, past the log's end, {last}", hint=again)
-    if place.change is None:
+    # The last change up to the cursor may be gone by now, as a rebuild takes rows away; a later one can't have come below it.
+    stands = next(reader.changes(ChangeFilter(), after=(place.change or 1) - 1, up_to=place.cursor, limit=1, newest_first=True), None)
+    if stands is None or (stands.id, stands.seen) == (place.change, place.seen):
         return
-    # Gone it may be: a rebuild takes rows away. Another one it can't be.
-    stands = next(reader.changes(ChangeFilter(), after=place.change - 1, limit=1), None)
-    if stands is not None and stands.id == place.change and stands.seen != place.seen:
-        raise PlaceUnusable(
-            f"{name!r} left off at change {place.change}, seen {place.seen}; the log has another one there, seen {stands.seen}", hint=again
-        )
+    before = f"change {place.change}, seen {place.seen}" if place.change else f"{place.cursor}, before any change"
+    raise PlaceUnusable(f"{name!r} left off at {before}; the log has another one there, change {stands.id}, seen {stands.seen}", hint=again)
 
 
 def _place(value: Json) -> Place | None:

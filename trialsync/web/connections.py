@@ -49,7 +49,7 @@ class BoundedProtocol(H11Protocol):
         # Its ``cycle`` is the last request whose head came whole, None before the first.
         before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
         # A long answer is complete when it is handed over; who takes it slowly, but takes it, has not got it yet.
-        is_taking = 0 < self._unsent and (before == 0 or self._unsent < before)
+        is_taking = self._unsent > 0 and (before == 0 or self._unsent < before)
         if self.cycle is None or (self.cycle.response_complete and self.cycle is self._seen and not is_taking):
             self.transport.abort()
             return
