@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -231,3 +233,30 @@ def test_parquet_without_pyarrow(demo: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "trialsync: Parquet needs pyarrow, which is not installed (pip install 'trialsync[parquet]')\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("more", [(), ("--format", "atom")])
+def test_what_a_killed_export_left_is_taken_away(cli: Terminal, tmp_path: Path, more: tuple[str, ...]) -> None:
+    """The next export of the same file clears it; what another process still writes, other files' leftovers and links stay."""
+    left, held, other, link = (tmp_path / f".{name}.partial" for name in ("a.csv.4242", "a.csv.4243", "b.csv.4242", "a.csv.4244"))
+    for path in (left, held, other):
+        path.write_text("half")
+    link.symlink_to(other)
+    with held.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        cli.ok("export", tmp_path / "a.csv", *more)
+    assert {path.name for path in tmp_path.glob(".*.partial")} == {held.name, other.name, link.name}
+    assert other.read_text() == "half"
+
+
+def test_nothing_but_a_file_is_replaced(cli: Terminal, tmp_path: Path) -> None:
+    """A device or a pipe at the path stays what it is: an export into it would take its place, and its reader would wait for ever."""
+    pipe, link = tmp_path / "pipe.csv", tmp_path / "null.csv"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/null")
+    for path in (pipe, link):
+        ran = cli("export", path)
+        assert ran.code == 2
+        assert f"{path.name} is no file" in sentence(ran)
+    assert pipe.is_fifo()
+    assert link.is_symlink()

@@ -213,3 +213,15 @@ def test_one_run_at_a_time(mirrored: Mirrored) -> None:
     fcntl.flock(handle, fcntl.LOCK_EX)
     assert "another process writes the pages" in sentence(mirrored.cli("export", mirrored.site, "--format", "page"))
     os.close(handle)
+
+
+def test_what_a_killed_run_left_is_taken_away(mirrored: Mirrored) -> None:
+    """Half files of the site's own are cleared by the next run, others' are not."""
+    mirrored.run()
+    left = [mirrored.site / ".index.md.4242.partial", mirrored.site / "trials" / ".NCT09300001.md.4242.partial"]
+    others = [mirrored.site / ".notes.md.4242.partial", mirrored.site / "trials" / ".NCT1.md.4242.partial", mirrored.site / ".partial"]
+    for path in (*left, *others):
+        path.write_text("half")
+    assert mirrored.run() == []
+    assert [path for path in left if path.exists()] == []
+    assert all(path.exists() for path in others)

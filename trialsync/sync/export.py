@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
-from contextlib import contextmanager
+import re
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 MANIFEST_END: Final = ".manifest.json"
 
 _EVERY: Final = 500
+_PARTIAL: Final = re.compile(r"\.(.+)\.\d+\.partial", re.ASCII | re.DOTALL)
 
 
 class FileFormat(StrEnum):
@@ -93,21 +96,55 @@ def export(
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, clear: bool = True) -> Iterator[Path]:
     """Give the name of a file to write beside ``path``; it takes its place when the block ends well, and is gone otherwise.
 
-    Raises ExportError for what the system says against writing there.
+    What a process that was killed left of the same file is taken away, unless ``clear`` is false. Raises ExportError for what the system
+    says against writing there, and where no file stands there: a device or a pipe would be gone, and nobody would have got a byte.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         if path.is_dir():
             raise ExportError(f"{path} is a folder", hint="name the file that is to be written")
-        yield partial
-        partial.replace(path)
+        if path.exists() and not path.is_file():
+            raise ExportError(f"{path} is no file", hint="name a file; changes --format csv prints rows")
+        if clear:
+            clear_partials(path.parent, lambda name: name == path.name)
+        with _made(partial):
+            yield partial
+            partial.replace(path)
     except OSError as error:
         raise ExportError(f"{path} can't be written: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def clear_partials(folder: Path, is_own: Callable[[str], bool]) -> None:
+    """Take away what killed processes left of files in a folder: such as no process holds, of files with these names."""
+    for left in folder.glob(".*.partial"):
+        name = _PARTIAL.fullmatch(left.name)
+        if name is None or not is_own(name[1]):
+            continue
+        with suppress(OSError):
+            # Neither a link that somebody laid there nor one that leads elsewhere is opened.
+            handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink(missing_ok=True)
+            finally:
+                os.close(handle)
+
+
+@contextmanager
+def _made(partial: Path) -> Iterator[None]:
+    """Make a file that was not there, and hold it, so that nobody takes it for left over."""
+    partial.unlink(missing_ok=True)
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def rules() -> dict[str, Json]:

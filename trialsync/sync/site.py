@@ -22,7 +22,7 @@ from trialsync.errors import ExportError
 from trialsync.model import Ended, nct_id
 from trialsync.publish.page import front_matter_value
 from trialsync.publish.site import About, Listed, index_html, index_markdown, llms_txt, page_path, sitemaps
-from trialsync.sync.export import replacing
+from trialsync.sync.export import clear_partials, replacing
 from trialsync.sync.pages import look, page_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ OWN_FILES: Final = ".trialsync-site.json"
 CHANGED: Final = "changed.txt"
 """Which files the last run wrote or took away, a path a line."""
 
-_SITEMAP: Final = "sitemap.xml"
 _OWN: Final = re.compile(r"index\.md|index\.html|llms\.txt|changed\.txt|sitemap(-\d+)?\.xml|trials/NCT\d{8}\.md", re.ASCII)
 _EVERY: Final = 20
 
@@ -117,6 +116,8 @@ class _Desk:
             if name not in known and os.path.lexists(folder / name):
                 raise ExportError(f"{folder / name} is no file of this site", hint="move it away, or name another folder")
         (folder / "trials").mkdir(exist_ok=True)
+        clear_partials(folder, lambda name: name == OWN_FILES or _OWN.fullmatch(name) is not None)
+        clear_partials(folder / "trials", lambda name: _OWN.fullmatch(f"trials/{name}") is not None)
         # Named before they are there, so that a run that is broken off knows them for its own the next time.
         _write_own_files(folder, {**{name: _File() for name in names}, **known})
 
@@ -177,9 +178,11 @@ class _Desk:
 
 def _planned(numbers: Iterable[str], site: Site) -> Iterator[str]:
     yield from ("index.md", "index.html", "llms.txt")
+    pages = list(map(page_path, numbers))
     if site.base_url:
-        yield _SITEMAP
-    yield from map(page_path, numbers)
+        # The names depend on how many pages there are, the index among them.
+        yield from (name for name, _ in sitemaps(site.base_url, [("index.html", None), *((page, None) for page in pages)]))
+    yield from pages
 
 
 def _about(reader: Reader, watches: Sequence[str], site: Site) -> About:
@@ -252,14 +255,14 @@ def _write_own_files(folder: Path, files: dict[str, _File]) -> None:
     path = folder / OWN_FILES
     if path.exists() and path.read_bytes() == text:
         return
-    with replacing(path) as partial, partial.open("wb") as file:
+    with replacing(path, clear=False) as partial, partial.open("wb") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
 
 
 def _replace(path: Path, text: str) -> None:
-    with replacing(path) as partial:
+    with replacing(path, clear=False) as partial:
         partial.write_bytes(text.encode())
 
 
