@@ -112,6 +112,8 @@ def test_facets_and_full_text(ask: Callable[[str], Any]) -> None:
         ("outcomes", 0),
         ("facts.json?fact=stopped", 1),
         ("words.json?words=funds", 1),
+        ("words.json?words=", 0),
+        ("words", 0),
         ("coverage", 2),
     ],
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,9 @@ from rich.cells import cell_len
 from trialsync.model import By, Kind, LoggedChange, Origin, Tier
 from trialsync.publish.line import line, markdown_line, terminal_line
 from trialsync.publish.span import moved, ordinal, signed
+
+if TYPE_CHECKING:
+    from trialsync.model import Json
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -220,6 +224,29 @@ def test_no_text_leaves_its_line(rows: list[LoggedChange], width: int) -> None:
     assert all(cell_len(each, "latest") <= width for each in shown.splitlines())
     assert shown.count("\n") <= 4
     assert terminal_line(line(rows)).count("\n") == 1
+
+
+def test_markdown_has_the_title() -> None:
+    """In Markdown the study's short title stands before its sponsor, once."""
+    rows = [row("status.overallStatus", "RECRUITING", "TERMINATED")]
+    titled = [replace(each, title="A study of *gait*") for each in rows]
+    assert ") A study of \\*gait\\* · " in markdown_line(line(titled))
+    alone = markdown_line(line([replace(each, sponsor=None) for each in titled]))
+    assert alone.count("gait") == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "before", "after", "fact", "text"),
+    [
+        ("status.completionDate", "2027-01", "2027-06", {"id": "completion-slipped", "months": 5, "type_after": "ACTUAL"}, "(actual)"),
+        ("design.enrollmentCount", 90, 40, {"id": "enrollment-cut", "type": "ACTUAL", "type_before": "ESTIMATED"}, "(actual)"),
+        ("design.enrollmentCount", 90, 40, {"id": "enrollment-cut", "type": "ACTUAL", "type_before": "ACTUAL"}, "90 → 40"),
+    ],
+)
+def test_a_type_is_told_whatever_the_filter(field: str, before: Json, after: Json, fact: dict[str, Json], text: str) -> None:
+    """That a date or number is actual now is told where the type's own row was filtered out too."""
+    (phrase,) = line([row(field, before, after, facts=[fact])]).phrases
+    assert phrase.text.endswith(text)
 
 
 @given(rows=ROWS)

@@ -126,11 +126,28 @@ def as_typed(value: Any, kind: Type) -> Any:
 def test_an_export_takes_the_filters_of_the_log(cli: Terminal, filters: list[str]) -> None:
     """The filters choose the same rows as in trialsync changes, and stand in the manifest."""
     path = cli.folder / "changes.jsonl"
-    cli.ok("export", path, *filters)
+    cli.ok("export", path, *filters, "--contacts")
     assert read(path) == cli.ok("changes", *filters, "--format", "jsonl", "--order", "oldest").rows
     named = [part for part in filters if part.startswith("--")]
     assert set(manifest(path)["filters"]) == set(named)
     assert set(manifest(path)["dates"]) == {name.strip("-") for name in named} & {"since", "until"}
+
+
+@pytest.mark.parametrize("what", ["changes", "facts"])
+def test_contact_persons_are_left_out(cli: Terminal, what: str) -> None:
+    """An export tells that a contact person changed without saying whom, unless it is asked to; the manifest says which."""
+    path = cli.folder / "rows.jsonl"
+    cli.ok("export", path, "--what", what)
+    assert manifest(path)["contacts"] is False
+    told = [row for row in read(path) if row.get("field") == "contacts.centralContacts"]
+    assert bool(told) == (what == "changes")
+    assert {(row["before"], row["after"]) for row in told} <= {(None, None)}
+    cli.ok("export", path, "--what", what, "--contacts")
+    assert manifest(path)["contacts"] is True
+    assert all(row["before"] or row["after"] for row in read(path) if row.get("field") == "contacts.centralContacts")
+    assert "contact" in cli.ok("export", "--help").out
+    refused = cli("export", cli.folder / "feed.xml", "--format", "atom", "--contacts")
+    assert refused.code == 2
 
 
 def test_studies_as_of_a_day(cli: Terminal) -> None:
@@ -231,7 +248,10 @@ def test_parquet_without_pyarrow(demo: Path, tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "trialsync: Parquet needs pyarrow, which is not installed (pip install 'trialsync[parquet]')\n"
+    assert (
+        done.stderr
+        == "trialsync: Parquet needs pyarrow, which is not installed (pip install '.[parquet]' in a clone, 'trialsync[parquet]' elsewhere)\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

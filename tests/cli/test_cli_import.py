@@ -265,3 +265,16 @@ def test_a_bulk_download_without_a_watch_of_everything_is_studies_from_files(cli
     zipped(tmp_path / "ctg-studies.json.zip")
     assert "goes on" not in cli.ok("import", "ctg-studies.json.zip").err
     assert cli.ok("watches").rows == []
+
+
+def test_a_store_that_the_environment_names(cli: Terminal) -> None:
+    """Where only TRIALSYNC_DATABASE names the store, init without anything to follow makes it, as the import's hint says."""
+    (cli.folder / "one.json").write_bytes(dumps(ONE))
+    cli.setenv("TRIALSYNC_DATABASE", cli.folder / "own.db")
+    missing = cli("import", "one.json")
+    assert missing.code == 2
+    assert "trialsync init" in missing.err
+    assert f"the store {'own.db'} is made" in cli.ok("init").err
+    assert "1 new" in cli.ok("import", "one.json").err
+    assert "own.db stands" in cli.ok("init").err
+    assert not (cli.folder / "config").exists()

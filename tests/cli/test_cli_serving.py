@@ -29,7 +29,8 @@ def serving(packaged: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[s
     said = process.stderr.readline()
     assert said.startswith("trialsync answers at http://127.0.0.1:"), said
     assert process.stderr.readline() == "Ctrl-C ends it.\n"
-    yield process, said.split()[3].removesuffix("/api")
+    assert said.endswith("/api)\n")
+    yield process, said.split()[3].removesuffix("/")
     process.kill()
     process.communicate()
 

@@ -40,6 +40,7 @@ _FORMATS: Final = (*_FILES, PAGE, ATOM)
 @click.option("--what", type=click.Choice(list(EXTRACTS)), help="The rows: the change log where nothing is said.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="Without it what PATH ends in; page makes a folder.")
 @click.option("--as-of", metavar="DATE", help="Studies as they were on a day, or a time ago (30d), and who was in a watch then.")
+@click.option("--contacts", is_flag=True, help="Contact persons too, whom changes and facts otherwise leave out.")
 @click.option("--fresh", is_flag=True, help="Of a folder of pages: write those too on which nothing but last_seen_at moved.")
 @filtered
 @click.pass_obj
@@ -52,6 +53,7 @@ def export_(
     what: str | None,
     form: str | None,
     as_of: str | None,
+    contacts: bool,
     fresh: bool,
 ) -> None:
     """Write the change log, or what else the store knows, into a file at PATH, the oldest first; or a folder of pages.
@@ -70,7 +72,9 @@ def export_(
       trialsync export coverage.jsonl --what coverage --watch parkinson
 
     CSV is UTF-8; text that a spreadsheet would take for a formula begins with '. Parquet has typed columns and needs pyarrow (pip install
-    'trialsync[parquet]').
+    '.[parquet]' in a clone, 'trialsync[parquet]' elsewhere).
+
+    That a contact person changed is told without names, numbers and addresses, as on the web; --contacts has them. The manifest says which.
 
     Beside the file stands PATH.manifest.json: the filters, the rules, the last load, the cursor, the columns, the file's SHA-256. The file
     appears when it is whole; an export that is broken off leaves what was there.
@@ -88,14 +92,14 @@ def export_(
       trialsync export --datasette > metadata.json
       datasette trialsync.db --metadata metadata.json
     """
-    others: dict[str, object] = {"--what": what, "--as-of": as_of, "--fresh": fresh}
+    others: dict[str, object] = {"--what": what, "--as-of": as_of, "--contacts": contacts, "--fresh": fresh}
     if for_datasette:
         _datasette(app, path, asked, others={**others, "--format": form})
         return
     if path is None:
         raise UsageError("the file to write is missing", hint="trialsync export changes.csv")
     if form == PAGE:
-        _pages(app, path, asked, fresh=fresh, others={"--what": what, "--as-of": as_of})
+        _pages(app, path, asked, fresh=fresh, others={"--what": what, "--as-of": as_of, "--contacts": contacts})
         return
     if form == ATOM:
         _feed(app, path, asked, others={**others, "--baseline": asked.baseline})
@@ -108,7 +112,7 @@ def export_(
     given: dict[str, Json] = asked.given()
     until = day(as_of, "--as-of", present) if as_of else None
     extract.check(wanted, until, given)
-    extraction = Extraction(wanted, asked.wanted(present, housekeeping=True), until)
+    extraction = Extraction(wanted, asked.wanted(present, housekeeping=True), until, contacts=contacts)
     with app.reader() as reader, progress(f"exporting {wanted.what}", "rows") as told:
         done = export(reader, extraction, path, format_, given=given, now=now, told=told)
     say(f"{path}: {counted(done.rows, 'row', 'rows')}, {done.bytes:,} bytes")
@@ -126,7 +130,7 @@ def _format(path: Path, form: str | None) -> FileFormat:
     return FileFormat(suffix)
 
 
-def _pages(app: App, folder: Path, asked: Asked, *, fresh: bool, others: dict[str, str | None]) -> None:
+def _pages(app: App, folder: Path, asked: Asked, *, fresh: bool, others: dict[str, object]) -> None:
     """Write a folder of pages."""
     given = [*(option for option, value in others.items() if value), *asked.given()]
     strange = [option for option in given if option not in {"--study", "--watch"}]

@@ -36,7 +36,7 @@ def serve(app: App, *, host: str | None, port: int | None) -> None:
     number = listening.getsockname()[1]
     application = make_app(app.store, app.settings, now=now, listening=address)
     shown = f"[{address}]" if ":" in address else address
-    say(f"trialsync answers at http://{shown}:{number}/api", "Ctrl-C ends it.")
+    say(f"trialsync answers at http://{shown}:{number}/ (its API at http://{shown}:{number}/api)", "Ctrl-C ends it.")
     # A service manager ends it by SIGTERM; a shell's background job has SIGINT ignored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)

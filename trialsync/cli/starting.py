@@ -30,6 +30,8 @@ _BESIDE = Path("..") / "trialsync.db"
 def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str | None, contact: str | None) -> int:
     """Write the settings and make the store; where settings stand already, make the store alone.
 
+    Without anything to follow it makes the store that TRIALSYNC_DATABASE names, for trialsync import.
+
     SEARCH_URL is an address pasted from ClinicalTrials.gov after a search; quote it.
 
     \b
@@ -51,6 +53,10 @@ def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str |
         _, code = followed(app)
         _say_what_next(app.config)
         return code
+    if not watches and place is None and app.settings.store_named:
+        # The environment names the store: enough for an import, which follows nothing.
+        _make_store(app)
+        return 0
     if not watches:
         raise UsageError(
             "init needs something to follow", hint="paste a search address of ClinicalTrials.gov in quotes, or give --ids FILE"

@@ -135,9 +135,10 @@ _QUERIES: Final[dict[str, dict[str, Any]]] = {
     },
     "words": {
         "title": "Changes that hold words",
-        "description": "Full text of before and after.",
+        "description": "Full text of before and after; nothing without words.",
         "sql": "SELECT date, nct_id, title, path, kind, before, after FROM change_log WHERE id IN (SELECT rowid FROM change_words "
-        "WHERE change_words MATCH escape_fts(:words)) ORDER BY id DESC LIMIT 200",
+        # Nothing is no question of full text; an empty phrase is, which nothing holds.
+        """WHERE change_words MATCH coalesce(nullif(escape_fts(:words), ''), '""')) ORDER BY id DESC LIMIT 200""",
     },
     "coverage": {
         "title": "What is known of each study",

@@ -22,6 +22,7 @@ _NAMES: Final = 4
 _MOST_IMPORTANT: Final = 3
 _LEAST_QUOTED: Final = 16
 _QUOTED: Final = 80
+_TITLE: Final = 80
 _WHO: Final = 40
 _TINTS: Final = {Tone.GOOD: "\x1b[32m", Tone.BAD: "\x1b[31m"}
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
@@ -31,11 +32,15 @@ _SIGNS: Final = re.compile(r"[*`\[\]\\]")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What happened to one study on one day: ``date`` is an ISO day, ``who`` its sponsor or title, ``left`` the fields without a phrase."""
+    """What happened to one study on one day: ``date`` is an ISO day, ``who`` its sponsor or title, ``left`` the fields without a phrase.
+
+    ``title`` is its short title, on one line; empty where it has none.
+    """
 
     date: str
     nct_id: str
     url: str
+    title: str
     who: str
     phrases: tuple[Phrase, ...]
     left: tuple[str, ...]
@@ -45,7 +50,8 @@ def line(changes: Sequence[LoggedChange]) -> Line:
     """Return the line for the rows of one study and one day, at least one of them, in the order of the log."""
     last = changes[-1]
     said, left = phrases(changes)
-    return Line(last.date, last.nct_id, last.url, one_line(last.sponsor or last.title or ""), tuple(said), left)
+    title = one_line(last.title or "")
+    return Line(last.date, last.nct_id, last.url, title, one_line(last.sponsor or title), tuple(said), left)
 
 
 def terminal_line(told: Line, *, width: int | None = None, color: bool = False) -> str:
@@ -74,8 +80,13 @@ def terminal_line(told: Line, *, width: int | None = None, color: bool = False) 
 
 
 def markdown_line(told: Line) -> str:
-    """Return a line as an item of a Markdown list, with its line feed: the number a link, the registry's text unable to leave its line."""
+    """Return a line as an item of a Markdown list, with its line feed: the number a link, the title behind it.
+
+    The registry's text is unable to leave its line.
+    """
     parts = _parts(told, len(told.phrases), _QUOTED, names=True)
+    if told.title and told.title != told.who:
+        parts.insert(0, _Part(shortened(told.title, _TITLE)))
     return f"- {told.date} [{told.nct_id}]({told.url}) {_DOT.join(_literal(part.text) for part in parts)}\n"
 
 

@@ -19,7 +19,7 @@ from trialsync.study.fields import PRESENCE, WATCH_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trialsync.model import LoggedChange
+    from trialsync.model import Json, LoggedChange
 
 _QUOTED: Final = 2_000
 _STATUS: Final = "status.overallStatus"
@@ -89,8 +89,15 @@ def _enrolment(rows: Rows) -> Iterator[Phrase]:
     counts, types = rows.take("design.enrollmentCount"), rows.take("design.enrollmentType")
     if not (counts or types):
         return
-    kind = f" ({compact(types[-1].after).lower()})" if types and types[-1].after else ""
+    turned = types[-1].after if types else _type_of_enrolment(counts)
+    kind = f" ({compact(turned).lower()})" if turned else ""
     yield Phrase(f"enrolment{f' {chain(counts)}' if counts else ''}{kind}", fields_of([*counts, *types]))
+
+
+def _type_of_enrolment(counts: Sequence[LoggedChange]) -> Json:
+    """Return what the type turned to by the facts of a number that changed: a filter may have left out the type's own row."""
+    fact = next((fact for row in counts for fact in row.facts if "type_before" in fact), {})
+    return fact.get("type") if fact.get("type") != fact.get("type_before") else None
 
 
 def _sponsor(rows: Rows) -> Iterator[Phrase]:

@@ -28,7 +28,7 @@ def completion_and_start(rows: Rows) -> Iterator[Phrase]:
         if not (moves or types):
             continue
         tail = _moved(moves, slip) if moves else "date"
-        kind = _type(types, alone=not moves)
+        kind = _type(types, alone=not moves) or _type_told(moves)
         if kind == " (actual)" and tail.endswith(" in all)"):
             tail, kind = tail.replace(" (after", " (actual, after"), ""
         labels, whose = said.setdefault(f"{tail}{kind}", ([], []))
@@ -48,6 +48,15 @@ def _type(types: Sequence[LoggedChange], *, alone: bool) -> str:
     if after == "ACTUAL":
         return " (actual)"
     return (f" ({compact(after).lower()})" if after else " of no type") if alone else ""
+
+
+def _type_told(moves: Sequence[LoggedChange]) -> str:
+    """Return what the type turned to by the facts of a date that moved: a filter may have left out the type's own row."""
+    fact = next((fact for row in moves for fact in row.facts if "type_after" in fact), {})
+    before, after = fact.get("type_before"), fact.get("type_after")
+    if before == after or "ACTUAL" not in {before, after}:
+        return ""
+    return " (actual)" if after == "ACTUAL" else f" (actual → {compact(after).lower()})" if after else ""
 
 
 def _moved(moves: Sequence[LoggedChange], slip: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+import re
+from difflib import SequenceMatcher
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 LONGEST: Final = 1000
 _SUGGESTIONS: Final = 3
 _SUGGESTION_LIKENESS: Final = 0.5
+_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 
 
 class Reach(Enum):
@@ -67,11 +69,25 @@ def like(pattern: str) -> str:
 
 def no_field(pattern: str, names: Iterable[str]) -> BadFilter:
     """Return the error for a pattern that no field can match, with the names that are nearest to it."""
-    by_lower = {name.lower(): name for name in names}
-    last = {name.rpartition(".")[2].lower(): name for name in by_lower.values()}
-    wanted = pattern.lower().strip("*?.")
-    close = [by_lower[name] for name in get_close_matches(wanted, by_lower, _SUGGESTIONS, _SUGGESTION_LIKENESS)]
-    close += [last[name] for name in get_close_matches(wanted.rpartition(".")[2], last, _SUGGESTIONS, _SUGGESTION_LIKENESS)]
+    wanted = pattern[:LONGEST].strip("*?.")
+    every, last = _words(wanted), _words(wanted.rpartition(".")[2])
+
+    def same(name: str) -> int:
+        """Return how many words are the same, those of the last part counted more."""
+        return 2 * len(last & _words(name.rpartition(".")[2])) + len(every & _words(name))
+
+    def alike(name: str) -> float:
+        return SequenceMatcher(None, wanted.lower(), name.lower()).ratio()
+
+    ranked = sorted(names, key=alike, reverse=True)
+    # Whose last word it is, and who is spelled most like the whole.
+    close = [name for name in sorted(ranked, key=same, reverse=True) if same(name)]
+    close[1:1] = [name for name in ranked[:_SUGGESTIONS] if alike(name) >= _SUGGESTION_LIKENESS][: 1 if close else _SUGGESTIONS]
     near = list(dict.fromkeys(close))[:_SUGGESTIONS]
     hint = f"near it: {', '.join(near)}" if near else "trialsync fields lists them all"
     return BadFilter(f"no field can match {pattern[:LONGEST]!r}", hint=hint)
+
+
+def _words(name: str) -> frozenset[str]:
+    """Return the words of a name such as ``status.primaryCompletionDate``, in the singular."""
+    return frozenset(word.lower().removesuffix("s") for word in _WORD.findall(name))

@@ -162,6 +162,7 @@ def _manifest(reader: Reader, extraction: Extraction, given: dict[str, Json]) ->
         "dates": {name: value for name in ("since", "until", "seen_since") if (value := getattr(extraction.wanted, name))},
         "as_of": extraction.as_of,
         "left_out": extraction.left_out,
+        "contacts": extraction.contacts,
         "trialsync": __version__,
         "rules": rules(),
         "last_load": max(loads, default=None),

@@ -9,6 +9,7 @@ from trialsync.errors import UsageError
 from trialsync.model import Origin, Presence
 from trialsync.publish.confirmed import gaps, weekdays
 from trialsync.publish.extracts import CHANGES, COVERAGE, FACTS, STUDIES, VERSIONS
+from trialsync.publish.privacy import change_without_contacts
 from trialsync.publish.sheets import change_json, version_json
 from trialsync.store.headlines import Headlines
 from trialsync.study import record
@@ -18,7 +19,7 @@ from trialsync.sync.pages import look
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trialsync.model import Json, Study
+    from trialsync.model import Json, LoggedChange, Study
     from trialsync.publish.extracts import Extract
     from trialsync.store.filters import ChangeFilter
     from trialsync.store.reader import Reader
@@ -34,12 +35,13 @@ class Extraction:
     """What is to be exported: the kind of rows, which ones, and of studies as they were on an ISO day.
 
     Of ``wanted`` the studies and watches count for every kind, the rest for changes and facts. ``left_out`` counts, once the rows were
-    read, the studies that were not known on that day.
+    read, the studies that were not known on that day. Contact persons are left out of changes unless ``contacts``.
     """
 
     extract: Extract
     wanted: ChangeFilter
     as_of: str | None = None
+    contacts: bool = False
     left_out: int = field(default=0, init=False)
 
     def total(self, reader: Reader) -> int | None:
@@ -54,7 +56,7 @@ class Extraction:
             reader.headlines(nct_id)
         if self.extract is CHANGES:
             for change in reader.changes(self.wanted):
-                yield change_json(change)
+                yield change_json(self._told(change))
         elif self.extract is FACTS:
             yield from self._facts(reader)
         else:
@@ -69,6 +71,10 @@ class Extraction:
                 else:
                     self.left_out += 1
 
+    def _told(self, change: LoggedChange) -> LoggedChange:
+        """Return a row as the export may tell it."""
+        return change if self.contacts else change_without_contacts(change)
+
     def _studies(self, reader: Reader) -> list[str]:
         """Return the numbers of the studies asked for: named, or in a watch now, or on the day that is asked about."""
         found = reader.members(self.wanted.watches, on=self.as_of)
@@ -81,7 +87,7 @@ class Extraction:
             for fact in change.facts:
                 if self.wanted.facts and fact["id"] not in self.wanted.facts:
                     continue
-                row = change_json(change)
+                row = change_json(self._told(change))
                 values = {name: value for name, value in fact.items() if name not in {"id", "rule"}}
                 row |= {"fact": fact["id"], "rule": fact["rule"], "values": values, "change": change.id}
                 yield {name: row[name] for name in FACTS.keys}

@@ -63,7 +63,9 @@ def arrow_or_error() -> Any:
     try:
         return importlib.import_module("pyarrow")
     except ImportError as error:
-        raise ExportError("Parquet needs pyarrow, which is not installed", hint="pip install 'trialsync[parquet]'") from error
+        raise ExportError(
+            "Parquet needs pyarrow, which is not installed", hint="pip install '.[parquet]' in a clone, 'trialsync[parquet]' elsewhere"
+        ) from error
 
 
 def _value(value: Json, kind: Type) -> Any:

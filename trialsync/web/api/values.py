@@ -156,4 +156,4 @@ NCT_ID: Final = Text("[Nn][Cc][Tt][0-9]{8}", "an NCT number: NCT and eight digit
 WORDS: Final = Text(rf"{_PLAIN}*[^\u0000-\u0020\u007f]{_PLAIN}*", "words, without control characters", 200)
 GLOB: Final = Text(rf"{_PLAIN}+", "a path or a pattern over paths, without control characters", 200)
 NAME: Final = Text("[a-z0-9][a-z0-9._-]{0,63}", "a name: up to 64 of a-z, 0-9, '.', '_' and '-'", 64)
-STATUS: Final = Text("[A-Z][A-Z_]{0,39}", "a status as the registry spells it, for example RECRUITING", 40)
+STATUS: Final = Text("[A-Za-z][A-Za-z_]{0,39}", "a status as the registry spells it, for example RECRUITING", 40, upper=True)
