@@ -3,9 +3,11 @@
     .venv/bin/python -m tests.benchmarks [compare | unchanged | importing | memory]...
     .venv/bin/python -m tests.benchmarks soak [--minutes 15]
     .venv/bin/python -m tests.benchmarks registry [--studies 20000]
+    .venv/bin/python -m tests.benchmarks asking [--studies 20000 --changes 400000]
 
 Prints one line a budget, and ends with 1 where one is missed. All of them take about ten minutes, ``memory`` most of it; the soak of the
-daemon and the whole registry (606,000 studies take about an hour, and 20 GB of disk) are run where they are named.
+daemon, the whole registry (606,000 studies take about an hour, and 20 GB of disk) and the questions to a large store are run where they are
+named.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import sys
 
 from trialsync import log
 
-from . import compare, importing, memory, registry, soak, unchanged
+from . import asking, compare, importing, memory, registry, soak, unchanged
 from .corpus import IS_REAL
 from .measuring import say
 
@@ -25,11 +27,16 @@ BENCHMARKS = {"compare": compare.run, "unchanged": unchanged.run, "importing": i
 def main() -> int:
     """Run the benchmarks that were named, or all."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (these by default), soak, registry")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (these by default), soak, registry, asking")
     parser.add_argument("--minutes", type=float, default=15.0, help="how long soak goes on (15)")
-    parser.add_argument("--studies", type=int, default=20_000, help="how large a registry is (20,000)")
+    parser.add_argument("--studies", type=int, default=20_000, help="how large a registry, or the store that is asked, is (20,000)")
+    parser.add_argument("--changes", type=int, default=asking.CHANGES, help="how many changes the store that is asked has (400,000)")
     asked = parser.parse_args()
-    apart = {"soak": lambda: soak.run(asked.minutes), "registry": lambda: registry.run(asked.studies)}
+    apart = {
+        "soak": lambda: soak.run(asked.minutes),
+        "registry": lambda: registry.run(asked.studies),
+        "asking": lambda: asking.run(asked.studies, asked.changes),
+    }
     names = asked.names or list(BENCHMARKS)
     if unknown := set(names) - set(BENCHMARKS) - set(apart):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")

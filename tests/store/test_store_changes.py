@@ -249,10 +249,10 @@ def test_a_cursor_past_the_end_is_an_error(reader: Reader) -> None:
 def test_hidden_rows_are_counted(reader: Reader, rows: list[Row]) -> None:
     """What a filter leaves out for being housekeeping or baseline is counted apart."""
     hidden = reader.hidden(ChangeFilter(housekeeping=False))
-    assert hidden.housekeeping == len([row for row in rows if not row["baseline"] and row["tier"] == "housekeeping"]) > 0
-    assert hidden.baseline == len([row for row in rows if row["baseline"] and row["tier"] != "housekeeping"]) > 0
-    assert reader.hidden(ChangeFilter(baseline=True)).baseline == 0
-    assert reader.hidden(ChangeFilter()).housekeeping == 0
+    assert hidden.housekeeping.rows == len([row for row in rows if not row["baseline"] and row["tier"] == "housekeeping"]) > 0
+    assert hidden.baseline.rows == len([row for row in rows if row["baseline"] and row["tier"] != "housekeeping"]) > 0
+    assert reader.hidden(ChangeFilter(baseline=True)).baseline.rows == 0
+    assert reader.hidden(ChangeFilter()).housekeeping.rows == 0
     assert reader.counts().baseline == len([row for row in rows if row["baseline"]])
 
 

@@ -291,11 +291,8 @@ def delete_a_row(raw: sqlite3.Connection, number: int, version: int) -> None:
 
 def double_a_row(raw: sqlite3.Connection, number: int, version: int) -> None:
     """Have the log say a thing twice."""
-    raw.execute(
-        'INSERT INTO changes (version_id, field_id, item, attribute, baseline, date, kind, tier, "by", before, after) '
-        'SELECT version_id, field_id, item, attribute, baseline, date, kind, tier, "by", before, after FROM changes WHERE id = ?',
-        (number,),
-    )
+    columns = 'version_id, field_id, item, attribute, baseline, date, kind, tier, "by", before, after, study_id, origin'
+    raw.execute(f"INSERT INTO changes ({columns}) SELECT {columns} FROM changes WHERE id = ?", (number,))  # noqa: S608 - our own columns
     raw.execute("UPDATE versions SET last_change = last_change + 1 WHERE id = ?", (version,))
     say_again(raw, number + 1)
 

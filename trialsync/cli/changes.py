@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from trialsync.model import Json, LoggedChange
     from trialsync.publish.line import Line
     from trialsync.store.reader import Reader
+    from trialsync.store.search import Counted
 
 TERMINAL_LIMIT = 100
 """How many rows are shown on a terminal where nobody says."""
+
+_LOOKED = 100_000
+"""So many candidates are looked at to say how many changes there are beside those that are shown."""
 
 _NOTICES_SHOWN = 3
 
@@ -160,12 +164,15 @@ def _print(reader: Reader, wanted: ChangeFilter, how: _How, *, heading: str | No
         if not quiet:
             say(*_why_empty(reader, wanted, after, how.program), *_confirmed(reader, wanted))
         return None
-    total = reader.count(wanted, after=after) if how.most and printed.rows >= how.most else printed.rows
-    hidden = reader.hidden(wanted, after=after).housekeeping
-    note = f"{counted(hidden, 'housekeeping change', 'housekeeping changes')} left out (--all shows them)" if hidden else None
-    footer = cut_footer(printed.rows, total, "changes" if how.lines else None)
+    total, whole = printed.rows, True
+    if how.most and printed.rows >= how.most:
+        found = reader.counted(wanted, after=after, looked=_LOOKED)
+        total, whole = max(total, found.rows), found.whole
+    hidden = reader.quiet(wanted, after=after, looked=_LOOKED)
+    note = f"{_told(hidden, 'housekeeping change')} left out (--all shows them)" if hidden.rows else None
+    footer = cut_footer(printed.rows, total, "changes" if how.lines else None, whole=whole)
     say(*(each for each in (footer, note, printed.note) if each), *_notices(reader, printed.loads), *_confirmed(reader, wanted))
-    return printed.last if printed.rows < total else None
+    return printed.last if printed.rows < total or not whole else None
 
 
 def _put_rows(reader: Reader, wanted: ChangeFilter, how: _How, heading: str | None) -> _Printed:
@@ -244,13 +251,19 @@ def _why_empty(reader: Reader, wanted: ChangeFilter, after: int | None, program:
             f"  {program} changes --baseline     what stood there when we first saw them",
             f"  {program} sync                   ask the registry again",
         ]
-    hidden = reader.hidden(wanted, after=after)
+    hidden = reader.hidden(wanted, after=after, looked=_LOOKED)
     behind = "" if after is None else f" behind {after}"
     newest = next(reader.changes(ChangeFilter(), limit=1, newest_first=True), None)
     dated = f", the last of them dated {newest.date}" if newest else ""
     lines = [f"no change{behind} matches; the log has {counts.changes:,}{dated}, and ends at {reader.last_id()}"]
-    if hidden.housekeeping:
-        lines.append(f"  {counted(hidden.housekeeping, 'housekeeping change matches', 'housekeeping changes match')}: --all shows them")
-    if hidden.baseline:
-        lines.append(f"  {counted(hidden.baseline, 'baseline row matches', 'baseline rows match')}: --baseline shows them")
+    if hidden.housekeeping.rows:
+        lines.append(f"  {_told(hidden.housekeeping, 'housekeeping change', 'matches', 'match')}: --all shows them")
+    if hidden.baseline.rows:
+        lines.append(f"  {_told(hidden.baseline, 'baseline row', 'matches', 'match')}: --baseline shows them")
     return lines
+
+
+def _told(number: Counted, noun: str, verb: str = "", verbs: str = "") -> str:
+    """Return a count in words, ``more than`` where it was not counted to the end."""
+    one, many = f"{noun} {verb}".rstrip(), f"{noun}s {verbs}".rstrip()
+    return counted(number.rows, one, many) if number.whole else f"more than {number.rows:,} {many}"

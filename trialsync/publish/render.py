@@ -93,12 +93,13 @@ def csv_cell(value: Json) -> str:
             return json_text(value)
 
 
-def cut_footer(shown: int, total: int, noun: str | None = None) -> str | None:
+def cut_footer(shown: int, total: int, noun: str | None = None, *, whole: bool = True) -> str | None:
     """Return the line that ends a cut table, ``100 of 2,431 (--limit 0 for all)``; ``None`` where nothing was cut.
 
-    ``noun`` says what is counted, where that is not what there is a line for.
+    ``noun`` says what is counted, where that is not what there is a line for; without ``whole`` there may be more than ``total``.
     """
-    return f"{shown:,} of {total:,}{f' {noun}' if noun else ''} (--limit 0 for all)" if shown < total else None
+    more = "" if whole else "more than "
+    return f"{shown:,} of {more}{total:,}{f' {noun}' if noun else ''} (--limit 0 for all)" if shown < total or not whole else None
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -10,24 +10,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from fnmatch import filter as filter_names
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from trialsync.errors import BadFilter, UnknownWatch
+from trialsync.model import Origin
 from trialsync.store import globs
+from trialsync.store.groups import Groups, Part, countries
+from trialsync.store.sources import BY_COUNTRY, BY_DATE, BY_FACT, BY_FIELD, BY_ORIGIN, BY_STUDY, Choice, Source, dates
 from trialsync.study.facts import BY_ID, nearest
 from trialsync.study.fields import WATCH_PREFIX, by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trialsync.model import By, Json, Kind, Origin, Tier
+    from trialsync.model import By, Json, Kind, Tier
     from trialsync.store.connection import Connection
 
 _MOST_WORDS: Final = 50
 _LOCATIONS: Final = "locations"
 _PATH: Final = "f.name || coalesce('.' || c.item, '') || coalesce('.' || c.attribute, '')"
+_HAS_FACT: Final = "EXISTS (SELECT 1 FROM change_facts x WHERE x.change_id = c.id AND x.fact IN (SELECT value FROM json_each(?)))"
+_MOST_DAYS: Final = 20_000
 _OWN: Final = "(SELECT o.{column} FROM occasions o WHERE o.change_id = c.id)"
 _LISTED: Final = "(SELECT value FROM json_each(?))"
 
@@ -67,67 +74,72 @@ class ChangeFilter:
 
 @dataclass(slots=True)
 class Conditions:
-    """Conditions over ``changes c``, ``versions v``, ``studies s`` and ``fields f``, all of which hold, and their parameters."""
+    """Conditions over ``changes c``, ``fields f``, ``versions v`` and ``studies s``, all of which hold, and their parameters.
 
-    index: str
+    ``choice`` has the sources that give every row for which they hold; it is empty where the whole log has to be walked.
+    """
+
     texts: list[str] = field(default_factory=list)
     parameters: list[Any] = field(default_factory=list)
+    choice: Choice = field(default_factory=Choice)
 
     def add(self, text: str, *parameters: Any) -> None:
         """Want this too."""
         self.texts.append(f"({text})")
         self.parameters += parameters
 
-    def either(self, parts: Iterable[tuple[str, list[Any]]]) -> None:
+    def either(self, parts: Iterable[Part]) -> None:
         """Want one of these, where there are any."""
         found = list(parts)
-        if found:
-            self.add(" OR ".join(f"({text})" for text, _ in found), *(value for _, values in found for value in values))
+        if not found:
+            return
+        self.add(" OR ".join(f"({part.text})" for part in found), *(value for part in found for value in part.values))
+        sources = [part.source for part in found if part.source is not None]
+        if len(sources) == len(found):
+            self.choice.sources.append(reduce(or_, sources))
 
     @property
-    def source(self) -> str:
-        """Return what follows FROM: the tables that the conditions speak of, and the conditions."""
+    def where(self) -> str:
+        """Return the joins and the conditions that follow ``changes c``."""
         return (
-            f"changes c {self.index} CROSS JOIN versions v ON v.id = c.version_id CROSS JOIN studies s ON s.nct_id = v.nct_id "
-            f"CROSS JOIN fields f ON f.id = c.field_id WHERE {' AND '.join(self.texts) or '1'}"
+            "CROSS JOIN fields f ON f.id = c.field_id CROSS JOIN versions v ON v.id = c.version_id "
+            f"CROSS JOIN studies s ON s.nct_id = v.nct_id WHERE {' AND '.join(self.texts) or '1'}"
         )
 
 
-def conditions(connection: Connection, wanted: ChangeFilter, after: int | None = None) -> Conditions:
-    """Return a filter as SQL conditions; ``after`` is a cursor.
+def conditions(connection: Connection, wanted: ChangeFilter) -> Conditions:
+    """Return a filter as SQL conditions.
 
     Raises UnknownWatch for a watch that the store does not know, BadFilter for a filter that nothing could ever match.
     """
     wanted = _encodable(wanted)
     if wanted.since and wanted.until and wanted.since > wanted.until:
         raise BadFilter(f"nothing can be since {wanted.since} and until {wanted.until}")
-    found = Conditions(_index(wanted, after))
+    found = Conditions()
     if not wanted.baseline:
         found.add("c.baseline = 0")
-    if after is not None:
-        found.add("c.id > ?", after)
-    _add_dates(found, wanted)
+    groups = Groups(connection, baseline=wanted.baseline)
     _add_studies(found, connection, wanted)
+    found.either(_fact(wanted.facts) for _ in wanted.facts[:1])
+    if wanted.watches:
+        found.either([_watch(groups, wanted.watches)])
+    if wanted.sponsors:
+        found.either([_sponsor(groups, wanted.sponsors)])
     found.either(_field(connection, pattern) for pattern in wanted.fields)
-    for expression, values in (
-        ("coalesce(c.kind, 'added')", wanted.kinds),
-        ("coalesce(c.tier, f.tier)", wanted.tiers),
-        ('c."by"', wanted.bys),
-        (f"coalesce({_OWN.format(column='origin')}, v.origin)", wanted.origins),
-    ):
+    found.either(_country(groups, country) for country in wanted.countries)
+    found.either(_text(groups, text) for text in wanted.texts)
+    _add_dates(found, connection, wanted)
+    kind, tier = ("coalesce(c.kind, 'added')", "coalesce(c.tier, f.tier)") if wanted.baseline else ("c.kind", "c.tier")
+    for expression, values in ((kind, wanted.kinds), (tier, wanted.tiers), ('c."by"', wanted.bys)):
         if values:
             found.add(f"{expression} IN {_LISTED}", _json([value.value for value in values]))
     if not wanted.housekeeping:
-        found.add("coalesce(c.tier, f.tier) <> 'housekeeping'")
+        found.add(f"{tier} <> 'housekeeping'")
     _check_facts(connection, (*wanted.facts, *wanted.without_facts))
-    facts = f"EXISTS (SELECT 1 FROM change_facts x WHERE x.change_id = c.id AND x.fact IN {_LISTED})"
-    if wanted.facts:
-        found.add(facts, _json(wanted.facts))
     if wanted.without_facts:
-        found.add(f"NOT {facts}", _json(wanted.without_facts))
-    found.either(_country(connection, country) for country in wanted.countries)
-    found.either(_sponsor(text) for text in wanted.sponsors)
-    found.either(_text(text) for text in wanted.texts)
+        found.add(f"NOT {_HAS_FACT}", _json(wanted.without_facts))
+    if wanted.origins:
+        found.either([_origin(wanted)])
     return found
 
 
@@ -150,54 +162,67 @@ def _encodable(wanted: ChangeFilter) -> ChangeFilter:
     )
 
 
-def _index(wanted: ChangeFilter, after: int | None) -> str:
-    """Return the index that finds the rows: without it SQLite would walk through the baseline, which is nearly everything."""
-    if wanted.baseline:
-        return ""
-    if wanted.studies:
-        return "INDEXED BY changes_by_version"
-    if after is None and wanted.since:
-        return "INDEXED BY changes_by_date"
-    return "INDEXED BY changes_by_id"
-
-
-def _add_dates(found: Conditions, wanted: ChangeFilter) -> None:
+def _add_dates(found: Conditions, connection: Connection, wanted: ChangeFilter) -> None:
     date = "coalesce(c.date, v.date)" if wanted.baseline else "c.date"
     if wanted.since:
         found.add(f"{date} >= ?", wanted.since)
     if wanted.until:
         found.add(f"{date} <= ?", wanted.until)
+    if wanted.since or wanted.until:
+        days = dates(connection, wanted.since, wanted.until, _MOST_DAYS)
+        if days is not None:
+            found.choice.sources.append(Source(((BY_DATE, tuple(days)),)))
     if wanted.seen_since:
         found.add(f"coalesce({_OWN.format(column='seen')}, v.seen) >= ?", wanted.seen_since)
 
 
 def _add_studies(found: Conditions, connection: Connection, wanted: ChangeFilter) -> None:
-    if wanted.studies:
-        versions = f"(SELECT id FROM versions WHERE nct_id IN {_LISTED})"
-        if wanted.baseline:
-            found.add(
-                f"c.id IN (SELECT n.id FROM changes n INDEXED BY changes_by_version WHERE n.baseline = 0 AND n.version_id IN {versions} "
-                "UNION SELECT b.id FROM versions w CROSS JOIN changes b ON b.id BETWEEN w.first_change AND w.last_change "
-                f"AND b.baseline = 1 AND b.version_id = w.id WHERE w.nct_id IN {_LISTED} "
-                "UNION SELECT l.id FROM changes l INDEXED BY changes_late WHERE l.baseline = 1 AND l.date IS NOT NULL "
-                f"AND l.version_id IN {versions})",
-                _json(wanted.studies),
-                _json(wanted.studies),
-                _json(wanted.studies),
-            )
-        else:
-            found.add(f"c.version_id IN {versions}", _json(wanted.studies))
-    for name in wanted.watches:
-        if connection.value("SELECT 1 FROM watches WHERE name = ?", (name,)) is None:
-            raise UnknownWatch(f"no watch {name!r} in {connection.path}", hint="trialsync watches lists them")
-    if wanted.watches:
-        found.add(
-            f"s.nct_id IN (SELECT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE w.name IN {_LISTED})",
-            _json(wanted.watches),
-        )
+    if not wanted.studies:
+        return
+    if not wanted.baseline:
+        sql = f"SELECT id FROM studies WHERE nct_id IN {_LISTED}"
+        keys = tuple(number for (number,) in connection.rows(sql, (_json(wanted.studies),)))
+        found.either([Part(f"c.study_id IN {_LISTED}", [_json(keys)], Source(((BY_STUDY, keys),)))])
+        return
+    versions = f"(SELECT id FROM versions WHERE nct_id IN {_LISTED})"
+    found.add(
+        f"c.id IN (SELECT n.id FROM changes n INDEXED BY changes_by_version WHERE n.baseline = 0 AND n.version_id IN {versions} "
+        "UNION SELECT b.id FROM versions w CROSS JOIN changes b ON b.id BETWEEN w.first_change AND w.last_change "
+        f"AND b.baseline = 1 AND b.version_id = w.id WHERE w.nct_id IN {_LISTED} "
+        "UNION SELECT l.id FROM changes l INDEXED BY changes_late WHERE l.baseline = 1 AND l.date IS NOT NULL "
+        f"AND l.version_id IN {versions})",
+        _json(wanted.studies),
+        _json(wanted.studies),
+        _json(wanted.studies),
+    )
 
 
-def _field(connection: Connection, pattern: str) -> tuple[str, list[Any]]:
+def _watch(groups: Groups, names: tuple[str, ...]) -> Part:
+    """Return the condition for the studies that are or were in one of these watches."""
+    numbers = []
+    for name in names:
+        number = groups.connection.value("SELECT id FROM watches WHERE name = ?", (name,))
+        if number is None:
+            raise UnknownWatch(f"no watch {name!r} in {groups.connection.path}", hint="trialsync watches lists them")
+        numbers.append(number)
+    return groups.of("watch_studies", "watch_id", numbers)
+
+
+def _fact(facts: tuple[str, ...]) -> Part:
+    """Return the condition for a row that has one of these facts."""
+    return Part(_HAS_FACT, [_json(facts)], Source(((BY_FACT, facts),)))
+
+
+def _origin(wanted: ChangeFilter) -> Part:
+    """Return the condition for how the version reached us, or the row where it has an origin of its own."""
+    values = [origin.value for origin in wanted.origins]
+    if wanted.baseline:
+        return Part(f"coalesce({_OWN.format(column='origin')}, v.origin) IN {_LISTED}", [_json(values)])
+    keys = tuple(None if origin is Origin.POLL else origin.value for origin in wanted.origins)
+    return Part(f"coalesce(c.origin, '{Origin.POLL.value}') IN {_LISTED}", [_json(values)], Source(((BY_ORIGIN, keys),)))
+
+
+def _field(connection: Connection, pattern: str) -> Part:
     """Return the condition for one pattern over paths."""
     if not pattern or len(pattern) > globs.LONGEST:
         raise BadFilter("a pattern for fields needs between 1 and 1000 characters", hint="trialsync fields lists them all")
@@ -212,8 +237,11 @@ def _field(connection: Connection, pattern: str) -> tuple[str, list[Any]]:
     # A watch's field is met with its first member; until then its name is possible all the same.
     if not whole and not some and globs.reach(pattern, WATCH_PREFIX.rstrip("."), has_parts=True) is globs.Reach.NOTHING:
         raise globs.no_field(pattern, names)
+    source = Source(((BY_FIELD, (*whole, *some)),))
+    if not some:
+        return Part(f"c.field_id IN {_LISTED}", [_json(whole)], source)
     below = f"c.field_id IN {_LISTED} AND {_PATH} LIKE ? ESCAPE '\\'"
-    return f"c.field_id IN {_LISTED} OR ({below})", [_json(whole), _json(some), globs.like(pattern)]
+    return Part(f"c.field_id IN {_LISTED} OR ({below})", [_json(whole), _json(some), globs.like(pattern)], source)
 
 
 def _matched(facts: tuple[str, ...]) -> tuple[str, ...]:
@@ -236,15 +264,17 @@ def _check_facts(connection: Connection, wanted: tuple[str, ...]) -> None:
             )
 
 
-def _country(connection: Connection, wanted: str) -> tuple[str, list[Any]]:
+def _country(groups: Groups, wanted: str) -> Part:
     """Return the condition for a country: the study has a site there now, or the row is about a site there."""
     key = country_key(wanted)
     if not key:
         raise BadFilter("a country needs a name")
-    spellings = [name for (name,) in connection.rows("SELECT DISTINCT country FROM study_countries") if country_key(name) == key]
-    now = f"s.nct_id IN (SELECT k.nct_id FROM study_countries k WHERE k.country IN {_LISTED})"
-    then = f"f.name = '{_LOCATIONS}' AND is_in_country(?, c.item, c.attribute, c.before, c.after)"
-    return f"{now} OR ({then})", [_json(spellings), key]
+    spellings = [name for name in countries(groups.connection) if country_key(name) == key]
+    now = groups.of("study_countries", "country", spellings)
+    text = f"({now.text}) OR (f.name = '{_LOCATIONS}' AND is_in_country(?, c.item, c.attribute, c.before, c.after))"
+    # Under the empty key stand the few rows that may name another country than their item does.
+    source = now.source and now.source | Source(((BY_COUNTRY, (key, "")),))
+    return Part(text, [*now.values, key], source)
 
 
 def country_key(name: str) -> str:
@@ -272,20 +302,25 @@ def _names(key: str, attribute: str | None, text: str | None) -> bool:
     return isinstance(value, str) and country_key(value) == key
 
 
-def _sponsor(text: str) -> tuple[str, list[Any]]:
-    """Return the condition for words of the lead sponsor's name."""
-    terms = words(text)
-    match = "s.id IN (SELECT rowid FROM study_words WHERE study_words MATCH ?)"
-    return " AND ".join(match for _ in terms), [f"sponsor : {term}" for term in terms]
+def _sponsor(groups: Groups, texts: tuple[str, ...]) -> Part:
+    """Return the condition for all the words of one of these texts in the lead sponsor's name."""
+    return groups.speaking(" OR ".join("(" + " AND ".join(f"sponsor : {term}" for term in words(text)) + ")" for text in texts))
 
 
-def _text(text: str) -> tuple[str, list[Any]]:
+def _text(groups: Groups, text: str) -> Part:
     """Return the condition for words, each of them in the study's title or conditions, or in the row's values."""
-    terms = words(text)
-    in_row = "c.id IN (SELECT rowid FROM change_words WHERE change_words MATCH ?)"
-    in_study = "s.id IN (SELECT rowid FROM study_words WHERE study_words MATCH ?)"
-    match = f"({in_row} OR {in_study})"
-    return " AND ".join(match for _ in terms), [query for term in terms for query in (term, f"{{title conditions}} : {term}")]
+    parts = []
+    for term in words(text):
+        in_study = groups.speaking(f"{{title conditions}} : {term}")
+        in_row = groups.told(term)
+        source = in_study.source | in_row.source if in_study.source and in_row.source else None
+        parts.append(Part(f"({in_row.text}) OR ({in_study.text})", [*in_row.values, *in_study.values], source))
+    sources = Choice([part.source for part in parts if part.source])
+    return Part(
+        " AND ".join(f"({part.text})" for part in parts),
+        [value for part in parts for value in part.values],
+        sources.best(groups.connection),
+    )
 
 
 def words(text: str) -> list[str]:

@@ -9,17 +9,20 @@ one to see what was recorded since.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Self
 
 import orjson
 
 from trialsync.errors import BadDate, BadFilter, UnknownWatch, UsageError
+from trialsync.model import Tier
 from trialsync.store import contents, headlines, rows, schema
 from trialsync.store.connection import Connection, check_version, connect
 from trialsync.store.coverage import Coverage
-from trialsync.store.filters import ChangeFilter, conditions, is_in_country
+from trialsync.store.filters import ChangeFilter, is_in_country
 from trialsync.store.logged import LogRows
 from trialsync.store.notices import notices
+from trialsync.store.search import Counted, Range, Search
 from trialsync.store.shown import Shown
 from trialsync.store.standing import Standing, standing
 from trialsync.store.study_days import StudyDays, study_days
@@ -52,8 +55,8 @@ class WatchRow:
 class Hidden:
     """How many rows a filter leaves out for their sort alone."""
 
-    housekeeping: int
-    baseline: int
+    housekeeping: Counted
+    baseline: Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +126,7 @@ class Reader:
         ``up_to`` is the greatest id that is wanted; ``limit`` None is no limit. Without ``values`` baseline rows have none, which saves
         reading their versions. Raises BadFilter, UnknownWatch, StoreDamaged.
         """
-        found = conditions(self._db, wanted, after)
-        if up_to is not None:
-            found.add("c.id <= ?", up_to)
-        order = "DESC" if newest_first else "ASC"
-        sql = f"SELECT c.id FROM {found.source} ORDER BY c.id {order} LIMIT ?"
-        for (number,) in self._db.rows(sql, (*found.parameters, -1 if limit is None else limit)):
+        for (number,) in islice(Search(self._db, wanted, Range(after, up_to, newest_first)).rows(), limit):
             row = self._db.row("SELECT * FROM change_log WHERE id = ?", (number,))
             if row is not None:
                 yield self._log.change(row, values=values)
@@ -157,26 +155,46 @@ class Reader:
 
     def count(self, wanted: ChangeFilter, *, after: int | None = None) -> int:
         """Return how many rows a filter wants. Raises BadFilter, UnknownWatch."""
-        found = conditions(self._db, wanted, after)
-        return int(self._db.value(f"SELECT count(*) FROM {found.source}", found.parameters))
+        return Search(self._db, wanted, Range(after)).count().rows
 
-    def hidden(self, wanted: ChangeFilter, *, after: int | None = None) -> Hidden:
-        """Return how many rows a filter leaves out because they are housekeeping, and how many because they are baseline."""
-        housekeeping = 0
-        if not wanted.housekeeping:
-            housekeeping = self.count(replace(wanted, housekeeping=True), after=after) - self.count(wanted, after=after)
-        hidden = 0
+    def counted(self, wanted: ChangeFilter, *, after: int | None = None, most: int | None = None, looked: int | None = None) -> Counted:
+        """Return how many rows a filter wants, the newest first, as far as they can be counted soon.
+
+        What is past ``most`` rows, or many more than ``looked`` candidates away from the newest, is not counted. Raises BadFilter,
+        UnknownWatch.
+        """
+        return Search(self._db, wanted, Range(after, newest_first=True)).count(most=most, looked=looked)
+
+    def hidden(self, wanted: ChangeFilter, *, after: int | None = None, looked: int | None = None) -> Hidden:
+        """Return how many rows a filter leaves out because they are housekeeping, and how many because they are baseline.
+
+        ``looked`` bounds the counting as in ``counted``. Raises BadFilter, UnknownWatch.
+        """
+        baseline = Counted(0, whole=True)
         if not wanted.baseline:
-            hidden = self.count(replace(wanted, baseline=True), after=after) - self.count(wanted, after=after)
-        return Hidden(housekeeping, hidden)
+            first = Search(self._db, replace(wanted, baseline=True), Range(after), baseline_alone=True)
+            baseline = first.count(looked=looked)
+        return Hidden(self.quiet(wanted, after=after, looked=looked), baseline)
+
+    def quiet(self, wanted: ChangeFilter, *, after: int | None = None, looked: int | None = None) -> Counted:
+        """Return how many rows a filter leaves out because they are housekeeping; ``looked`` bounds the counting as in ``counted``."""
+        if wanted.housekeeping or (wanted.tiers and Tier.HOUSEKEEPING not in wanted.tiers):
+            return Counted(0, whole=True)
+        return self.counted(replace(wanted, housekeeping=True, tiers=(Tier.HOUSEKEEPING,)), after=after, looked=looked)
 
     def fact_counts(self, rules: Mapping[str, int]) -> tuple[dict[str, int], int]:
         """Return how many rows carry each fact, by id, and how many carry one by another rule than these (id to version)."""
-        counts: dict[str, int] = {}
+        counts = dict(self._db.rows("SELECT fact, count(*) FROM change_facts INDEXED BY change_facts_by_fact GROUP BY fact"))
+        later = {
+            (fact, rule): number
+            for fact, rule, number in self._db.rows(
+                "SELECT fact, rule, count(*) FROM change_facts INDEXED BY change_facts_by_rule WHERE rule <> 1 GROUP BY fact, rule"
+            )
+        }
         older = 0
-        for fact, rule, number in self._db.rows("SELECT fact, rule, count(*) FROM change_facts GROUP BY fact, rule"):
-            counts[fact] = counts.get(fact, 0) + number
-            older += number if rules.get(fact) != rule else 0
+        for fact, number in counts.items():
+            first = number - sum(rows for (name, _), rows in later.items() if name == fact)
+            older += number - (first if rules.get(fact) == 1 else later.get((fact, rules.get(fact, 0)), 0))
         return counts, older
 
     def last_id(self) -> int:
@@ -323,6 +341,10 @@ class Reader:
     def notices(self, loads: Iterable[str] | None = None, *, since: str | None = None) -> list[Notice]:
         """Return what the registry itself changed in many studies at once: in these loads, from ``since`` on (ISO days), or ever."""
         return notices(self._db, loads, since)
+
+    def study_count(self) -> int:
+        """Return how many studies the store has."""
+        return int(self._db.value("SELECT count(*) FROM studies"))
 
     def unknown_fields(self) -> list[str]:
         """Return the names of fields that studies have and the vocabulary does not."""

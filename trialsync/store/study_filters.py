@@ -11,6 +11,7 @@ import orjson
 
 from trialsync.errors import BadFilter, UnknownWatch
 from trialsync.store.filters import country_key, words
+from trialsync.store.groups import countries
 
 if TYPE_CHECKING:
     from trialsync.model import Json, Presence
@@ -86,7 +87,7 @@ def _spellings(connection: Connection, wanted: StudyFilter) -> list[str]:
     keys = {country_key(_clean(each)) for each in wanted.countries}
     if "" in keys:
         raise BadFilter("a country needs a name")
-    return [name for (name,) in connection.rows("SELECT DISTINCT country FROM study_countries") if country_key(name) in keys]
+    return [name for name in countries(connection) if country_key(name) in keys]
 
 
 def _clean(text: str) -> str:

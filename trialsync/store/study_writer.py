@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import orjson
 
 from trialsync.errors import StoreError
-from trialsync.model import Kind, Presence
+from trialsync.model import Kind, Origin, Presence
 from trialsync.store import codec, contents
 from trialsync.store.page import Pages
 from trialsync.store.rows import VERSION_COLUMNS, Known, headline_columns, sound, version
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from datetime import datetime
 
-    from trialsync.model import Change, Json, Origin, Study, Version
+    from trialsync.model import Change, Json, Study, Version
     from trialsync.store.connection import Connection
 
     _Row: TypeAlias = tuple[int, str, str | None, str | None, int, str | None, str | None, str | None, str | None, str | None, str | None]
@@ -228,11 +228,18 @@ class StudyWriter(Pages):
             None if change.after is None else _json(change.after),
         )
 
-    def _write_rows(self, version_id: int, rows: Sequence[_Row]) -> None:
+    def _write_rows(self, version_id: int, rows: Sequence[_Row], own: Origin | None = None) -> None:
+        """Write rows of the log that hang on a version; ``own`` is their origin where it is not the version's."""
+        study_id, origin = self._db.row(
+            "SELECT s.id, v.origin FROM versions v JOIN studies s ON s.nct_id = v.nct_id WHERE v.id = ?", (version_id,)
+        ) or (None, None)
+        origin = own.value if own else origin
+        # By these the rows are found; baseline rows are found by their version alone.
+        keys = (study_id, None if origin == Origin.POLL.value else origin)
         self._db.many(
-            'INSERT INTO changes (id, version_id, field_id, item, attribute, baseline, date, kind, tier, "by", before, after) '
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(number, version_id, self._fields[name][0], *rest) for number, name, *rest in rows],
+            'INSERT INTO changes (id, version_id, field_id, item, attribute, baseline, date, kind, tier, "by", before, after, study_id, '
+            "origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(row[0], version_id, self._fields[row[1]][0], *row[2:], *((None, None) if row[4] else keys)) for row in rows],
         )
 
     def _write_words(self, number: int, change: Change, facts: Sequence[Mapping[str, Json]]) -> None:
@@ -269,7 +276,7 @@ class StudyWriter(Pages):
         version_id = self._db.value("SELECT id FROM versions WHERE nct_id = ? AND number = ?", (nct_id, self._latest(nct_id)))
         row = self._row(change, date)
         columns = (not_before, load, posted, seen, origin.value)
-        self._write_rows(version_id, [row])
+        self._write_rows(version_id, [row], origin)
         self._write_words(row[0], change, facts)
         self._db.execute(
             f"INSERT INTO occasions (change_id, {OCCASION_COLUMNS}, seal) VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -251,11 +251,41 @@ FIRST_STORE: Final = (
     """,
 )
 
+ITS_COUNTRY: Final = (
+    "CASE WHEN attribute = 'country' OR instr(item, char(0)) THEN '' ELSE substr("
+    "substr(item, length(rtrim(item, replace(item, '|', ''))) + 1), 1, "
+    "instr(substr(item, length(rtrim(item, replace(item, '|', ''))) + 1) || ' #', ' #') - 1) END"
+)
+"""The country that a site's key ends in, of ``changes``; empty where a row has to be looked at, since its values may name another."""
+
+HAS_COUNTRY: Final = "baseline = 0 AND (item LIKE '%|%|%|%' OR attribute = 'country' OR instr(item, char(0)))"
+"""Which rows of ``changes`` can be about a site: its key has four parts."""
+
 HISTORY_AND_NOTICES: Final = (
     # What stands was compared by the first rule.
     "ALTER TABLE versions ADD COLUMN rule INTEGER NOT NULL DEFAULT 1",
     # Baseline rows are found by the ids that their version was given; those that came later have a date, by which they are told.
     "CREATE INDEX changes_late ON changes (version_id) WHERE baseline = 1 AND date IS NOT NULL",
+    # What a row of the log hangs on is found without its version: the study, and the origin where that is not a poll.
+    "ALTER TABLE changes ADD COLUMN study_id INTEGER",
+    "ALTER TABLE changes ADD COLUMN origin TEXT",
+    """
+    UPDATE changes SET
+        study_id = (SELECT s.id FROM versions v JOIN studies s ON s.nct_id = v.nct_id WHERE v.id = changes.version_id),
+        origin = nullif(coalesce(
+            (SELECT o.origin FROM occasions o WHERE o.change_id = changes.id),
+            (SELECT v.origin FROM versions v WHERE v.id = changes.version_id)
+        ), 'poll')
+    WHERE baseline = 0
+    """,
+    "CREATE INDEX changes_by_study ON changes (study_id) WHERE baseline = 0",
+    "CREATE INDEX changes_by_origin ON changes (origin) WHERE baseline = 0",
+    # When a row was seen its version says, and it is later than the first; rows about a study as a whole say it themselves.
+    "CREATE INDEX versions_by_seen ON versions (seen) WHERE number > 1",
+    "CREATE INDEX occasions_by_seen ON occasions (seen)",
+    # The first rule's rows are those that are not here.
+    "CREATE INDEX change_facts_by_rule ON change_facts (fact, rule) WHERE rule <> 1",
+    f"CREATE INDEX changes_by_country ON changes ({ITS_COUNTRY}) WHERE {HAS_COUNTRY}",
     """
     CREATE TABLE notices (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -139,13 +139,16 @@ def _problems(connection: Connection, number: int) -> Iterator[str]:
         yield from wrong or replay_problems(connection, nct_id, _rule(number))
     yield from _log_problems(connection)
     if number > 1:
-        yield from _history_problems(connection)
+        yield from _newer_problems(connection)
     yield from _seal_problems(connection, number)
     yield from _search_problems(connection)
 
 
-def _history_problems(connection: Connection) -> Iterator[str]:
-    """Yield what of the registry's history was fetched and can't be read any more."""
+def _newer_problems(connection: Connection) -> Iterator[str]:
+    """Yield what only newer schemas have and is wrong: keys of the log's indexes, and what was fetched of the registry's history."""
+    number = connection.value(_ASTRAY)
+    if number:
+        yield f"{number} rows of the log are filed under another study or origin than their version's"
     for nct_id, blob in connection.rows(
         "SELECT nct_id, content FROM history_pages UNION ALL SELECT nct_id, phrases FROM histories WHERE phrases IS NOT NULL"
     ):
@@ -256,7 +259,7 @@ def _seal_problems(connection: Connection, number: int) -> Iterator[str]:
         if seal_version(columns, rule, *brought) != mark:
             yield f"{columns[0]} version {columns[1]}, or a row of the log that it brought, was altered since it was written"
     for change_id, *columns, mark in connection.rows(
-        f"SELECT c.id, c.version_id, {OCCASION_COLUMNS}, seal FROM occasions o JOIN changes c ON c.id = o.change_id"
+        f"SELECT change_id, (SELECT version_id FROM changes WHERE id = change_id), {OCCASION_COLUMNS}, seal FROM occasions"
     ):
         if seal(columns, *connection.rows(rows, (change_id, change_id))) != mark:
             yield f"change {change_id} was altered since it was written"
@@ -309,6 +312,12 @@ def _searchable(connection: Connection) -> Iterator[tuple[int, str]]:
         if found:
             yield number, found
 
+
+_ASTRAY: Final = """
+    SELECT count(*) FROM changes c JOIN versions v ON v.id = c.version_id JOIN studies s ON s.nct_id = v.nct_id
+    LEFT JOIN occasions o ON o.change_id = c.id
+    WHERE c.study_id IS NOT iif(c.baseline, NULL, s.id)
+    OR c.origin IS NOT iif(c.baseline, NULL, nullif(coalesce(o.origin, v.origin), 'poll'))"""
 
 _COUNTED: Final = (
     ("baseline rows stand where nobody finds them", """

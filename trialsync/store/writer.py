@@ -10,7 +10,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Self
 
-from trialsync.errors import StoreError, StoreUnwritable
+from trialsync.errors import StoreDamaged, StoreError, StoreUnwritable
 from trialsync.model import instant
 from trialsync.store import schema
 from trialsync.store.connection import Connection, check_file, connect
@@ -107,12 +107,23 @@ class Writer(FirstWriter, HistoryWriter, LogWriter, PollWriter, WatchWriter, Not
         """Give the store back. What stood in no page, or in a page that failed, is not kept."""
         try:
             self._db.execute("DELETE FROM holder")
+            self._keep_statistics()
         except StoreUnwritable:
             pass  # a full disk: the lock decides, the row is only a name
         finally:
             self._packer.shutdown()
             self._db.raw.close()
             self._lock.release()
+
+    def _keep_statistics(self) -> None:
+        """Look at a few hundred rows of each index, the first time and when tables have grown, for those who ask by SQL of their own."""
+        try:
+            known = self._db.value("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'")
+            known = known and self._db.value("SELECT 1 FROM sqlite_stat1 WHERE tbl = 'versions'")
+            self._db.execute("PRAGMA analysis_limit = 300")
+            self._db.execute("PRAGMA optimize" if known else "ANALYZE")
+        except StoreDamaged:
+            pass  # what was recorded is kept; verify tells of the damage
 
     def __enter__(self) -> Self:
         return self

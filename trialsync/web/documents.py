@@ -53,7 +53,7 @@ def llms_txt(desk: Desk, reader: Reader) -> str:
     lines = [
         "# trialsync",
         "",
-        f"> {counted(reader.counts().studies, 'study', 'studies')} of ClinicalTrials.gov and what changed in them{seen}.",
+        f"> {counted(reader.study_count(), 'study', 'studies')} of ClinicalTrials.gov and what changed in them{seen}.",
         "",
         "Each study has a Markdown page with front matter, key facts, and the changes of its last 30 days.",
         f"It is at `{base}/trials/NCT_ID.md`, where NCT_ID is the study's number: `NCT` and eight digits.",

@@ -1,0 +1,323 @@
+"""A store of any size in minutes: a small one is made by replaying real changes, and its rows are multiplied in the writer's own shapes.
+
+Studies, baseline rows, versions, changes, facts and occasions are copies of those that the writer made, under numbers, titles, sponsors and
+days of their own; a year of weekdays in the order of recording, with a run of the registry's history in between, whose dates are earlier.
+What no question reads is left out: seals are 0, and every content is the same small record, so that such a store is never verified.
+"""
+
+# ruff: noqa: S608 - statements are put together from constants; every value is bound
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from trialsync.registry import files
+from trialsync.store import codec, schema
+from trialsync.store.connection import connect
+from trialsync.store.study_writer import words
+from trialsync.store.writer import Writer
+from trialsync.study.diff import RULE
+from trialsync.sync.load import load
+
+from .generator import Chance, Edit, GeneratedRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trialsync.store.connection import Connection
+
+LAST_LOAD: Final = date(2026, 11, 20)
+RARE_SPONSOR: Final = "Quillfeather"
+RARE_COUNTRY: Final = "Bhutan"
+RARE_WORD: Final = "zibbledore"
+RARE_FACT: Final = "went-unknown"
+WATCHES: Final = {"all": 1, "every-fifth": 5, "few": 10_007}
+"""The watches, and of how many studies one is in them."""
+
+_SMALL: Final = 400
+_ROUNDS: Final = 6
+_LOADS: Final = 250
+_HISTORY: Final = 0.05
+_HISTORY_AT: Final = 100
+_IMPORTED_AT: Final = 180
+_SATURDAY: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    """What is multiplied: studies with their baseline rows and countries, and the rows that versions brought, facts and words included."""
+
+    columns: tuple[str, ...]
+    studies: list[tuple[Any, ...]]
+    baselines: list[list[tuple[Any, ...]]]
+    countries: list[list[str]]
+    versions: list[list[tuple[Any, ...]]]
+    fields: dict[str, int]
+    content: bytes
+    difference: bytes
+
+
+def make(path: Path, studies: int, changes: int, say: Callable[[str], None]) -> None:
+    """Make a store with so many studies, and changes beside the baseline, where there is none; ``say`` is told how far it is."""
+    with TemporaryDirectory(prefix="trialsync-benchmark-") as folder:
+        small = Path(folder, "small.db")
+        _replay(small)
+        patterns = _patterns(small)
+    say(f"  {len(patterns.versions):,} updates and {len(patterns.studies):,} studies were replayed, and are multiplied")
+    schema.create(path)
+    with closing(connect(path, writable=True)) as connection:
+        for pragma in ("foreign_keys = OFF", "journal_mode = MEMORY", "synchronous = OFF", "cache_size = -400000"):
+            connection.execute(f"PRAGMA {pragma}")
+        maker = _Maker(connection, patterns, studies, changes)
+        with connection.atomic():
+            maker.name_fields()
+            maker.add_studies()
+        for number in range(_LOADS):
+            with connection.atomic():
+                maker.add_load(number)
+            if number % 50 == 49:
+                say(f"  {maker.changes:,} changes")
+        with connection.atomic():
+            maker.finish()
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _replay(path: Path) -> None:
+    """Record a small registry, load after load, each of which updates every study."""
+    schema.create(path)
+    registry = GeneratedRegistry(7, _SMALL)
+    source = path.with_name("load.jsonl")
+    for turn in range(_ROUNDS + 1):
+        if turn:
+            registry.day += timedelta(days=7)
+            chance = Chance(turn)
+            for place in range(_SMALL):
+                kind = Edit.SILENT if chance.happens(0.12) else Edit.UNKNOWN if chance.happens(0.02) else Edit.SPONSOR
+                registry.edits.setdefault(place, []).append((turn, kind))
+                if kind is Edit.SPONSOR:
+                    registry.posted[place] = registry.day.toordinal()
+        source.write_bytes(b"\n".join(registry.texts()) + b"\n")
+        now = partial(datetime.combine, registry.day, datetime.min.time(), UTC)
+        with Writer.open(path, now=now, command="benchmark") as writer:
+            for _ in load(files.read([source]), writer=writer, now=now):
+                pass
+
+
+def _patterns(path: Path) -> _Patterns:
+    with closing(connect(path, writable=False)) as connection:
+        columns = tuple(
+            name
+            for (name,) in connection.rows("SELECT name FROM pragma_table_xinfo('studies') WHERE hidden = 0")
+            if name not in {"id", "nct_id", "title", "sponsor", "version", "missing_since"}
+        )
+        numbers = [number for (number,) in connection.rows("SELECT nct_id FROM studies ORDER BY id")]
+        rows = connection.rows(
+            "SELECT v.nct_id, f.name, c.item, c.tier FROM changes c JOIN versions v ON v.id = c.version_id "
+            "JOIN fields f ON f.id = c.field_id WHERE c.baseline = 1 ORDER BY v.nct_id, c.id"
+        )
+        baselines = {number: [row[1:] for row in found] for number, found in groupby(rows, itemgetter(0))}
+        facts: dict[int, list[tuple[str, int, str]]] = {}
+        for number, *fact in connection.rows("SELECT change_id, fact, rule, json FROM change_facts"):
+            facts.setdefault(number, []).append((fact[0], fact[1], fact[2]))
+        changes = connection.rows(
+            'SELECT c.version_id, c.id, f.name, c.item, c.attribute, c.kind, c.tier, c."by", c.before, c.after FROM changes c '
+            "JOIN fields f ON f.id = c.field_id WHERE c.baseline = 0 ORDER BY c.id"
+        )
+        versions = [
+            [(*row[2:], _text(row[8], row[9]), facts.get(row[1], [])) for row in found] for _, found in groupby(changes, itemgetter(0))
+        ]
+        small = min((codec.unpack(blob) for (blob,) in connection.rows(_LATEST)), key=len)
+        return _Patterns(
+            columns,
+            list(connection.rows(f"SELECT title, sponsor, {', '.join(columns)} FROM studies ORDER BY id")),
+            [baselines[number] for number in numbers],
+            [orjson.loads(text) for (text,) in connection.rows("SELECT countries FROM studies ORDER BY id")],
+            versions,
+            {},
+            codec.pack(small),
+            codec.pack_difference(small, small),
+        )
+
+
+_LATEST: Final = (
+    "SELECT c.content FROM studies s JOIN versions v ON v.nct_id = s.nct_id AND v.number = s.version JOIN contents c ON c.version_id = v.id"
+)
+
+
+def _text(before: str | None, after: str | None) -> str:
+    return "\n".join(word for text in (before, after) if text is not None for word in words(orjson.loads(text)))
+
+
+class _Maker:
+    """Writes the rows, the greatest ids so far in hand."""
+
+    def __init__(self, connection: Connection, patterns: _Patterns, studies: int, changes: int) -> None:
+        self._db = connection
+        self._patterns = patterns
+        self._studies = studies
+        self._wanted = changes
+        self._chance = Chance(11, studies, changes)
+        self._latest: list[int] = [1] * (studies + 1)
+        self._version = 0
+        self._row = 0
+        self._days = list(_weekdays(_LOADS))
+        self._fields: dict[str, int] = {}
+        self._has_origin = connection.value("SELECT 1 FROM pragma_table_info('changes') WHERE name = 'study_id'") is not None
+        self.changes = 0
+
+    def name_fields(self) -> None:
+        names = {row[0] for version in self._patterns.versions for row in version} | {f"watch.{name}" for name in WATCHES}
+        names |= {row[0] for rows in self._patterns.baselines for row in rows}
+        known = {name for (name,) in self._db.rows("SELECT name FROM fields")}
+        self._db.many(
+            "INSERT INTO fields (name, tier, core, known) VALUES (?, 'headline', 0, 1)", [(each,) for each in sorted(names - known)]
+        )
+        self._fields = dict(self._db.rows("SELECT name, id FROM fields"))
+
+    def add_studies(self) -> None:
+        """Write the studies with their first versions and baseline rows, as a bulk import does."""
+        patterns, chance, day = self._patterns, self._chance, self._days[0]
+        names = ("id", "nct_id", "title", "sponsor", *patterns.columns, "version")
+        for start in range(1, self._studies + 1, 5_000):
+            studies, versions, rows, countries = [], [], [], []
+            for number in range(start, min(start + 5_000, self._studies + 1)):
+                pick = chance.below(len(patterns.studies))
+                title, sponsor, *rest = patterns.studies[pick]
+                nct_id = f"NCT{number:08d}"
+                rare = number % (self._studies // 3) == 1
+                if chance.happens(0.5):
+                    sponsor = f"Hospital {int(4_000 * (chance.below(10_000) / 10_000) ** 2)} Foundation"
+                sponsor = f"{RARE_SPONSOR} Institute" if rare else sponsor
+                title = f"{title} cohort{chance.below(5_000)}{f' {RARE_WORD}' if rare else ''}"
+                own = [*patterns.countries[pick], *([RARE_COUNTRY] if rare else [])]
+                studies.append((number, nct_id, title, sponsor, *rest, 1))
+                countries += [(country, nct_id) for country in own]
+                first = self._row + 1
+                for field, item, tier in patterns.baselines[pick]:
+                    self._row += 1
+                    rows.append((self._row, number, self._fields[field], item, tier))
+                versions.append((number, nct_id, 1, day, 1, day, f"{day}T09:30:00.000Z", "import", "0" * 32, first, self._row, RULE))
+            self._db.many(f"INSERT INTO studies ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})", studies)
+            self._db.many(
+                "INSERT INTO versions (id, nct_id, number, date, ordinal, load, seen, origin, fingerprint, first_change, last_change, "
+                "rule, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                versions,
+            )
+            self._db.many("INSERT INTO contents VALUES (?, ?)", [(row[0], patterns.content) for row in versions])
+            self._db.many("INSERT INTO changes (id, version_id, field_id, item, baseline, tier) VALUES (?, ?, ?, ?, 1, ?)", rows)
+            self._db.many("INSERT OR IGNORE INTO study_countries VALUES (?, ?)", countries)
+        self._version = self._studies
+        for place, (name, share) in enumerate(WATCHES.items(), start=1):
+            self._db.execute(
+                'INSERT INTO watches (id, name, "query", since) VALUES (?, ?, ?, ?)', (place, name, "{}", f"{day}T09:00:00.000Z")
+            )
+            members = ((place, f"NCT{number:08d}", day) for number in range(1, self._studies + 1) if number % share == 1 % share)
+            self._db.many("INSERT INTO watch_studies (watch_id, nct_id, joined_load) VALUES (?, ?, ?)", members)
+
+    def add_load(self, number: int) -> None:
+        """Write what a load brings, the registry's history of some studies after one of them."""
+        day = self._days[number]
+        due = self._wanted * (1 - _HISTORY) * (number + 1) / _LOADS
+        if number > _HISTORY_AT:
+            due += self._wanted * _HISTORY
+        origin = "import" if number == _IMPORTED_AT else "poll"
+        self._add(day, origin, int(due) if number < _LOADS - 1 else self._wanted)
+        if number == _HISTORY_AT:
+            self._add(day, "history", int(due + self._wanted * _HISTORY))
+        for name in WATCHES:
+            self._joined(name, day)
+        self._db.execute(
+            "INSERT INTO polls (watch, origin, load, started, finished, ended, studies, whole) VALUES ('all', 'poll', ?, ?, ?, ?, ?, 1)",
+            (day, f"{day}T09:00:00.000Z", f"{day}T09:20:00.000Z", "complete", self._studies),
+        )
+
+    def _add(self, day: str, origin: str, due: int) -> None:
+        patterns, chance, fields = self._patterns, self._chance, self._fields
+        versions, rows, text, facts, contents = [], [], [], [], []
+        seen, load = f"{day}T09:10:00.000Z", day
+        while self.changes < due:
+            study = 1 + chance.below(self._studies)
+            found = patterns.versions[chance.below(len(patterns.versions))]
+            self._version += 1
+            self._latest[study] += 1
+            first, told = self._row + 1, day
+            if origin == "history":
+                told = (date(2006, 1, 1) + timedelta(days=chance.below(6_800))).isoformat()
+            elif chance.happens(0.4):
+                told = (date.fromisoformat(day) - timedelta(days=1 + chance.below(3))).isoformat()
+            for name, item, attribute, kind, tier, by, before, after, words_of, facts_of in found:
+                self._row += 1
+                row = (self._row, self._version, fields[name], item, attribute, told, kind, tier, by, before, after)
+                rows.append((*row, study, None if origin == "poll" else origin) if self._has_origin else row)
+                if words_of:
+                    text.append((self._row, words_of))
+                # One of the facts is made rare, so that there is one.
+                facts += [(self._row, *fact) for fact in facts_of if fact[0] != RARE_FACT or chance.happens(0.002)]
+            self.changes += len(found)
+            registry_version = self._latest[study] if origin == "history" else None
+            versions.append(
+                (self._version, f"NCT{study:08d}", self._latest[study], registry_version, told, load, told, seen, origin, first, self._row)
+            )
+            contents.append((self._version, patterns.difference))
+        self._db.many(
+            "INSERT INTO versions (id, nct_id, number, registry_version, date, ordinal, load, posted, seen, origin, fingerprint, "
+            f"first_change, last_change, rule, seal) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, '{'0' * 32}', ?, ?, {RULE}, 0)",
+            versions,
+        )
+        more = ", study_id, origin" if self._has_origin else ""
+        self._db.many(
+            f'INSERT INTO changes (id, version_id, field_id, item, attribute, baseline, date, kind, tier, "by", before, after{more}) '
+            f"VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?{', ?, ?' if more else ''})",
+            rows,
+        )
+        self._db.many("INSERT INTO change_words (rowid, value) VALUES (?, ?)", text)
+        self._db.many("INSERT INTO change_facts VALUES (?, ?, ?, ?)", facts)
+        self._db.many("INSERT INTO contents VALUES (?, ?)", contents)
+
+    def _joined(self, name: str, day: str) -> None:
+        """Write that a study joined a watch: a row with dates of its own, on the version that is current."""
+        study = 1 + self._chance.below(self._studies)
+        version = self._db.value("SELECT id FROM versions WHERE nct_id = ? AND number = ?", (f"NCT{study:08d}", self._latest[study]))
+        self._row += 1
+        row = (self._row, version, self._fields[f"watch.{name}"], day, *((study, None) if self._has_origin else ()))
+        more = ", study_id, origin" if self._has_origin else ""
+        self._db.execute(
+            f'INSERT INTO changes (id, version_id, field_id, baseline, date, kind, tier, "by"{more}) '
+            f"VALUES (?, ?, ?, 0, ?, 'added', 'headline', 'registry'{', ?, ?' if more else ''})",
+            row,
+        )
+        self._db.execute("INSERT INTO occasions VALUES (?, NULL, ?, NULL, ?, 'poll', 0)", (self._row, day, f"{day}T09:10:00.000Z"))
+
+    def finish(self) -> None:
+        """Write each study's latest version, whose content is whole, and the cursor at the log's end."""
+        latest = [(number, f"NCT{place:08d}") for place, number in enumerate(self._latest) if number > 1]
+        self._db.many("UPDATE studies SET version = ? WHERE nct_id = ?", latest)
+        self._db.many(
+            "UPDATE contents SET content = ? WHERE version_id = (SELECT id FROM versions WHERE number = ? AND nct_id = ?)",
+            ((self._patterns.content, *each) for each in latest),
+        )
+        self._db.many(
+            "UPDATE contents SET content = ? WHERE version_id = (SELECT id FROM versions WHERE number = 1 AND nct_id = ?)",
+            ((self._patterns.difference, nct_id) for _, nct_id in latest),
+        )
+
+
+def _weekdays(count: int) -> Iterator[str]:
+    """Yield the last weekdays up to the last load, the earliest first."""
+    found: list[date] = []
+    day = LAST_LOAD
+    while len(found) < count:
+        if day.weekday() < _SATURDAY:
+            found.append(day)
+        day -= timedelta(days=1)
+    yield from (each.isoformat() for each in reversed(found))

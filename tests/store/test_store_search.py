@@ -1,0 +1,175 @@
+"""No question walks the whole log: each filter is answered by an index that has its rows, and finds just what reading everything finds."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from itertools import product
+from typing import TYPE_CHECKING
+
+import pytest
+from store_log import fill, new_store, take
+
+from trialsync.model import By, Kind, Origin, Tier
+from trialsync.store import sources
+from trialsync.store.connection import connect
+from trialsync.store.filters import ChangeFilter, conditions, country_key, is_in_country
+from trialsync.store.reader import Reader
+from trialsync.store.search import Range, Search
+from trialsync.store.sources import Index, Source
+from trialsync.store.tables import HAS_COUNTRY, ITS_COUNTRY
+from trialsync.store.verify import verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trialsync.store.connection import Connection
+
+INDEXED = {
+    "study": (ChangeFilter(studies=("NCT00000001",)), {"changes_by_study"}),
+    "watch": (ChangeFilter(watches=("lung",)), {"changes_by_study"}),
+    "field": (ChangeFilter(fields=("outcomes.*",)), {"changes_by_field"}),
+    "fact": (ChangeFilter(facts=("stopped",)), {"change_facts_by_fact"}),
+    "country": (ChangeFilter(countries=("Germany",)), {"changes_by_study", "changes_by_country"}),
+    "sponsor": (ChangeFilter(sponsors=("acme",)), {"changes_by_study"}),
+    "text": (ChangeFilter(texts=("survival",)), {"changes_by_study", "words"}),
+    "since": (ChangeFilter(since="2026-02-05"), {"changes_by_date"}),
+    "until": (ChangeFilter(until="2026-02-05"), {"changes_by_date"}),
+    "origin": (ChangeFilter(origins=(Origin.HISTORY,)), {"changes_by_origin"}),
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store with the small log in it."""
+    path = new_store(tmp_path_factory.mktemp("search") / "trialsync.db")
+    fill(path)
+    return path
+
+
+@pytest.fixture
+def connection(store: Path) -> Connection:
+    """Return a connection that reads it."""
+    return connect(store, writable=False)
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_a_filter_is_answered_by_an_index(connection: Connection, store: Path, name: str) -> None:
+    """Each filter has a source of its own: the indexes under whose keys all its rows stand."""
+    wanted, indexes = INDEXED[name]
+    with Reader.open(store) as reader:
+        known = [watch.name for watch in reader.watches()]
+    if wanted.watches:
+        wanted = ChangeFilter(watches=(known[0],))
+    if wanted.facts:
+        wanted = ChangeFilter(facts=("stopped",))
+    source = conditions(connection, wanted).choice.best(connection)
+    assert source is not None
+    assert {index.name for index, _ in source.keys} | ({"words"} if source.words else set()) == indexes
+
+
+@pytest.mark.parametrize(
+    ("index", "key"),
+    [
+        (sources.BY_STUDY, 1),
+        (sources.BY_FIELD, 1),
+        (sources.BY_DATE, "2026-02-05"),
+        (sources.BY_ORIGIN, None),
+        (sources.BY_COUNTRY, "germany"),
+        (sources.BY_FACT, "stopped"),
+    ],
+)
+@pytest.mark.parametrize("order", ["ASC", "DESC"])
+def test_an_index_gives_the_ids_of_a_key_in_order(connection: Connection, index: Index, key: object, order: str) -> None:
+    """The ids of a key between two others are found and read in order, without a table being scanned or anything being sorted."""
+    plan = " ".join(row[3] for row in connection.rows(f"EXPLAIN QUERY PLAN {index.ids('?1', '?2', '?3', order)}", (key, 0, 9)))
+    assert index.name in plan
+    assert "SEARCH" in plan
+    assert "SCAN" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_words_are_found_in_the_order_of_the_log(connection: Connection) -> None:
+    """The rows that hold a word are found within the wanted range, in order, and each once though two sources have it."""
+    source = Source(((sources.BY_ORIGIN, (None,)),), words=('"acme"', '"funding"'))
+    for newest_first in (False, True):
+        found = list(source.ids(connection, 0, sources.LAST, newest_first=newest_first))
+        assert found == sorted(set(found), reverse=newest_first)
+        assert found
+
+
+FILTERS = [
+    *(wanted for name, (wanted, _) in INDEXED.items() if name not in {"watch", "study"}),
+    ChangeFilter(kinds=(Kind.ADDED,), tiers=(Tier.HEADLINE,)),
+    ChangeFilter(bys=(By.REGISTRY,)),
+    ChangeFilter(origins=(Origin.POLL, Origin.IMPORT)),
+    ChangeFilter(fields=("*.timeFrame",), since="2026-02-04"),
+    ChangeFilter(seen_since="2026-02-04T10:00:09.000Z"),
+    ChangeFilter(countries=("France",), until="2026-02-06", housekeeping=False),
+    ChangeFilter(texts=("lung",), origins=(Origin.POLL,)),
+]
+
+
+@pytest.mark.parametrize("place", range(len(FILTERS)))
+def test_whatever_the_way_the_rows_are_the_same(connection: Connection, place: int) -> None:
+    """By a source, by walking the log, in both orders, cut anywhere: the same rows; and counted as many."""
+    wanted = FILTERS[place]
+    connection.raw.create_function("is_in_country", 5, is_in_country, deterministic=True)
+    walk = Search(connection, wanted, Range())
+    walk._source = None
+    due = [number for (number,) in walk.rows()]
+    last = due[-1] if due else 5
+    for newest_first, after, up_to in product((False, True), (None, 0, last // 2), (None, last // 2 + 3)):
+        found = [number for (number,) in Search(connection, wanted, Range(after, up_to, newest_first)).rows()]
+        wanted_ids = [number for number in due if (after or 0) < number <= (up_to or last)]
+        assert found == sorted(wanted_ids, reverse=newest_first)
+    assert Search(connection, wanted, Range()).count().rows == len(due)
+    bounded = Search(connection, wanted, Range(newest_first=True)).count(most=1)
+    assert (bounded.rows, bounded.whole) == ((1, False) if due else (0, True))
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        "general hospital|berlin||germany",
+        "general hospital|berlin||germany #2",
+        "a | b|c|d|e|united states",
+        "|||",
+        "|||cote d'ivoire",
+        "ward # 3|lyon||france",
+        "x\x00y|oslo||norway",
+        "ü|ö|ä|österreich",
+        "%_|a|b|korea, republic of",
+    ],
+)
+def test_a_site_is_filed_under_its_country(item: str) -> None:
+    """Under the country that its key ends in stands every row that the filter takes for one of it, or else under the empty key."""
+    with closing(sqlite3.connect(":memory:")) as raw:
+        raw.execute("CREATE TABLE changes (item TEXT, attribute TEXT, baseline INTEGER)")
+        raw.executemany("INSERT INTO changes VALUES (?, ?, 0)", [(item, None), (item, "status"), (item, "country")])
+        filed = [key for (key,) in raw.execute(f"SELECT {ITS_COUNTRY} FROM changes WHERE {HAS_COUNTRY}")]  # noqa: S608
+    key = item.rpartition("|")[2].partition(" #")[0]
+    assert is_in_country(country_key(key), item, None, None, None)
+    assert filed == (["", "", ""] if "\x00" in item else [key, key, ""])
+
+
+def test_rows_filed_elsewhere_are_damage(tmp_path: Path) -> None:
+    """A row that hangs on one study and is filed under another, or under another origin, is a problem."""
+    path = new_store(tmp_path / "trialsync.db")
+    fill(path)
+    for column, value in (("study_id", 2), ("origin", "history")):
+        with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+            number, was = raw.execute(f"SELECT id, {column} FROM changes WHERE baseline = 0 AND study_id = 1 LIMIT 1").fetchone()  # noqa: S608
+            raw.execute(f"UPDATE changes SET {column} = ? WHERE id = ?", (value, number))  # noqa: S608
+            assert any("filed under another" in problem for problem in verify(path))
+            raw.execute(f"UPDATE changes SET {column} = ? WHERE id = ?", (was, number))  # noqa: S608
+    assert verify(path) == []
+
+
+def test_statistics_are_kept(store: Path) -> None:
+    """A writer that closes the store leaves the statistics that whoever asks by SQL profits from."""
+    with take(store):
+        pass
+    with closing(sqlite3.connect(store)) as raw:
+        assert raw.execute("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'changes'").fetchone()[0] > 0
+    assert verify(store) == []

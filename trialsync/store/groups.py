@@ -1,0 +1,98 @@
+"""Groups of studies that a filter names by something else than their numbers: of a watch, with a site in a country, with words.
+
+A small group is looked up at once, and its rows are found by study; a large one is met soon enough on a walk through the log, where each
+row's study is asked about.
+"""
+
+# ruff: noqa: S608 - statements are put together from constants; every value is bound
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from trialsync.store.sources import BY_STUDY, Source, count_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trialsync.model import Json
+    from trialsync.store.connection import Connection
+
+_LISTED: Final = "(SELECT value FROM json_each(?))"
+_SMALL: Final = 1_000
+_SHARE: Final = 100
+"""A group is small with so many studies, or one in so many of all: then a walk would pass by so many rows that looking up is quicker."""
+
+_GATHERED: Final = 100_000
+"""Of so many studies or rows that hold a word a list is made; whether one of more holds it is looked up row by row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A condition, its values, and the source that gives every row for which it holds, where there is one."""
+
+    text: str
+    values: list[Any]
+    source: Source | None = None
+
+
+class Groups:
+    """The groups of one store; with ``baseline`` rows of the baseline are asked about too, which hang on a study by their version alone."""
+
+    def __init__(self, connection: Connection, *, baseline: bool) -> None:
+        self.connection = connection
+        # Never what a row is looked up by, which the sign says: a list of many studies would be gone through for each row.
+        self._study = "+s.id" if baseline else "+c.study_id"
+        self._small = max(_SMALL, (connection.value("SELECT max(id) FROM studies") or 0) // _SHARE)
+
+    def of(self, table: str, column: str, keys: Sequence[Json]) -> Part:
+        """Return the condition that a study stands in a table under one of these keys; the table's own key begins with the two."""
+        wanted = _json(keys)
+        number = self.connection.value(
+            f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IN {_LISTED} LIMIT ?)", (wanted, self._small + 1)
+        )
+        if number <= self._small:
+            sql = f"SELECT s.id FROM {table} m CROSS JOIN studies s ON s.nct_id = m.nct_id WHERE m.{column} IN {_LISTED}"
+            return self._these(tuple({study for (study,) in self.connection.rows(sql, (wanted,))}))
+        return Part(f"EXISTS (SELECT 1 FROM {table} m WHERE m.{column} IN {_LISTED} AND m.nct_id = v.nct_id)", [wanted])
+
+    def speaking(self, query: str) -> Part:
+        """Return the condition that a study's words are as a query of FTS5 wants them."""
+        number = count_words(self.connection, "study_words", query, _GATHERED + 1)
+        if number <= self._small:
+            sql = "SELECT rowid FROM study_words WHERE study_words MATCH ?"
+            return self._these(tuple(study for (study,) in self.connection.rows(sql, (query,))))
+        return _holding("study_words", self._study, query, number)
+
+    def told(self, term: str) -> Part:
+        """Return the condition that a row's own before or after holds a word, a term of FTS5."""
+        number = count_words(self.connection, "change_words", term, _GATHERED + 1)
+        part = _holding("change_words", "c.id", term, number)
+        return Part(part.text, part.values, Source(words=(term,)))
+
+    def _these(self, studies: tuple[int, ...]) -> Part:
+        return Part(f"{self._study} IN {_LISTED}", [_json(studies)], Source(((BY_STUDY, studies),)))
+
+
+def countries(connection: Connection) -> list[str]:
+    """Return the countries' names as studies spell them, each once."""
+    # Each is looked up behind the one before: the table is a thousand times as long as its names are many.
+    sql = (
+        "WITH RECURSIVE k (name) AS (SELECT min(country) FROM study_countries UNION ALL "
+        "SELECT (SELECT min(country) FROM study_countries WHERE country > k.name) FROM k WHERE k.name IS NOT NULL) "
+        "SELECT name FROM k WHERE name IS NOT NULL"
+    )
+    return [name for (name,) in connection.rows(sql)]
+
+
+def _holding(table: str, number: str, query: str, rows: int) -> Part:
+    if rows <= _GATHERED:
+        return Part(f"{number} IN (SELECT rowid FROM {table} WHERE {table} MATCH ?)", [query])
+    return Part(f"EXISTS (SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = {number})", [query])
+
+
+def _json(value: Json | Sequence[Json]) -> str:
+    return orjson.dumps(value).decode()
