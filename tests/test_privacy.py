@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from following import World, invent, publish, site
+from following import World, edited, invent, publish, site
+from visiting import Visitor, settings_of
 
 from trialsync.publish.privacy import FIELDS, PERSON, change_without_contacts, difference_without_contacts, without_contacts
 from trialsync.study import fields
 from trialsync.study.diff import diff
+from trialsync.web.app import make_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,3 +142,90 @@ def test_no_real_record_keeps_a_contact(records: Callable[[], tuple[Study, ...]]
         left, gone = set(_leaves(without_contacts(study))), {"phone", "phoneExt", "email"}
         assert not [way for way in left if way[-1] in gone]
         assert all("contacts" in way or "centralContacts" in way or "pointOfContact" in way for way in set(_leaves(study)) - left)
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Return a store of a study that gets a contact person, a site with another, and other numbers for both."""
+    person, other = {"name": "Zelda Quux", "phone": "555 0100"}, {"name": "Bibi Foo", "email": "bibi@foo.example"}
+    study = invent(9_450_001)
+    sites = study["protocolSection"]["contactsLocationsModule"]["locations"]
+    first = edited(
+        study,
+        "2026-02-03",
+        contactsLocationsModule__centralContacts=[person],
+        contactsLocationsModule__locations=[*sites, site("Clinic Z", "Rome", "Italy", contacts=[other])],
+    )
+    last = edited(
+        first,
+        "2026-02-04",
+        contactsLocationsModule__centralContacts=[person | {"phone": "555 0199"}],
+        contactsLocationsModule__locations=[*sites, site("Clinic Z", "Rome", "Italy", contacts=[other | {"email": "b@foo.example"}])],
+    )
+    world = World(tmp_path_factory.mktemp("named"), publish([study], [first], [last]))
+    world.poll()
+    world.next()
+    world.next()
+    return world
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "text=zelda",
+        "text=Z%C3%A9LDA",
+        "text=bibi",
+        "text=bibi+rome",
+        "text=invented+quux",
+        "text=foo.example",
+        "text=%220199%22",
+        "field=contacts.centralContacts.z*",
+        "field=*quux*",
+        "field=*.contacts.bibi*",
+        "field=locations.*.contacts.b*",
+        "field=*z*.phone",
+    ],
+)
+def test_nobody_is_found_by_what_is_left_out(named: World, tmp_path: Path, asked: str) -> None:
+    """A name, an address or a number finds no row where it is not shown, on no face, in no count; where a setting shows it, it does."""
+    hidden = Visitor(make_app(named.store, settings_of(tmp_path), now=named.clock))
+    nobody = hidden.get("/api/changes?text=nobody").text
+    assert hidden.get(f"/api/changes?{asked}").text == nobody
+    assert hidden.get(f"/api/studies/NCT09450001/changes?{asked}&limit=1").text == nobody
+    for view in ("lines", "rows"):
+        for more in ("&all=true", "", "&all=true&limit=1"):
+            page = hidden.get(f"/?view={view}&{asked}{more}")
+            assert page.status_code == 200
+            assert "NCT09450001" not in page.text
+            assert "0 changes" in page.text
+            assert "before=" not in page.text
+            assert "left out" not in page.text or "housekeeping</a> left out" in page.text
+    shown = Visitor(make_app(named.store, settings_of(tmp_path, "[web]\ncontacts = true\n"), now=named.clock))
+    assert "NCT09450001" in shown.get(f"/api/changes?{asked}").text
+
+
+@pytest.mark.parametrize(
+    ("asked", "paths"),
+    [
+        ("text=rome", ["locations"]),
+        ("text=clinic+italy", ["locations"]),
+        ("text=invented", ["contacts", "contacts", "locations", "locations", "status", "status"]),
+        ("field=contacts.*", ["contacts", "contacts"]),
+        ("field=contacts.centralContacts", ["contacts", "contacts"]),
+        ("field=*.phone", ["contacts"]),
+        ("field=locations", ["locations", "locations"]),
+        ("field=locations.*.contacts.*", ["locations"]),
+    ],
+)
+def test_what_is_told_is_found(named: World, tmp_path: Path, asked: str, paths: list[str]) -> None:
+    """Rows that tell of a contact person are found by what they do tell: the field, the site, the study's title."""
+    client = Visitor(make_app(named.store, settings_of(tmp_path), now=named.clock))
+    rows = client.json(f"/api/changes?{asked}")["changes"]
+    assert sorted(row["path"].partition(".")[0] for row in rows) == paths
+    following = f"/api/changes?{asked}&limit=1"
+    got = []
+    while following:
+        page = client.json(following)
+        got += page["changes"]
+        following = page["next"]
+    assert got == rows

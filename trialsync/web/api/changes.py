@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from trialsync.publish.privacy import change_without_contacts
 from trialsync.publish.sheets import CHANGES, change_json
+from trialsync.sync.discreet import discreet, looks_inside
 from trialsync.web.api.filters import LIMIT, MOST_ROWS, change_filter, check_known
 from trialsync.web.api.formats import Form, address, answer, filled
 from trialsync.web.problems import Problem, senseless
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trialsync.model import Json, LoggedChange
+    from trialsync.store.filters import ChangeFilter
     from trialsync.store.reader import Reader
     from trialsync.web.answer import Answer
     from trialsync.web.api.operations import Question
@@ -38,8 +43,8 @@ def changes(question: Question, reader: Reader) -> Answer:
         )
     newest = asked.one("order") == "newest" if asked.one("order") else after is None
     limit = limit_of(question)
-    rows = reader.changes(wanted, after=after, up_to=None if before is None else before - 1, limit=limit + 1, newest_first=newest)
-    found = filled((change_row(question.desk, row) for row in rows), CHANGES, question.form, limit)
+    rows = told(question.desk, reader, wanted, limit + 1, after=after, up_to=None if before is None else before - 1, newest_first=newest)
+    found = filled(map(change_json, rows), CHANGES, question.form, limit)
     cursor, following = after, None
     if found.first and found.last:
         cursor = max(found.first["id"], found.last["id"])
@@ -49,9 +54,23 @@ def changes(question: Question, reader: Reader) -> Answer:
     return answer(question.form, "changes", found, beside={"cursor": cursor, "next": following}, following=following)
 
 
-def change_row(desk: Desk, change: LoggedChange) -> dict[str, Json]:
-    """Return a change as the API tells it: without contact persons, unless the settings show them."""
-    return change_json(change if desk.shows_contacts else change_without_contacts(change))
+def told(
+    desk: Desk,
+    reader: Reader,
+    wanted: ChangeFilter,
+    limit: int | None,
+    *,
+    after: int | None = None,
+    up_to: int | None = None,
+    newest_first: bool = False,
+    values: bool = True,
+) -> Iterator[LoggedChange]:
+    """Yield rows as they are told, ``limit`` at most: without contact persons, unless the settings show them."""
+    asked = partial(reader.changes, wanted, after=after, up_to=up_to, newest_first=newest_first, values=values)
+    if desk.shows_contacts:
+        return asked(limit=limit)
+    # Where rows are passed over, so many more are looked at.
+    return islice(discreet(reader, wanted, asked(limit=None if looks_inside(wanted) else limit)), limit)
 
 
 def limit_of(question: Question) -> int:

@@ -13,19 +13,22 @@ from trialsync.model import By, Kind, Origin, Tier
 from trialsync.store.filters import ChangeFilter
 from trialsync.study.facts import FACTS
 from trialsync.study.fields import FIELDS
+from trialsync.sync.discreet import discreet, looks_inside
 from trialsync.web.answer import Answer, respond
+from trialsync.web.api.changes import told
 from trialsync.web.api.filters import CHANGES, change_filter, check_known
 from trialsync.web.api.following import watch_rows
 from trialsync.web.api.parameters import Parameter, read
 from trialsync.web.api.values import Choice, Flag, Whole
 from trialsync.web.pages import rendering
 from trialsync.web.pages.asking import linked, without_empty
-from trialsync.web.pages.rows import ShownChange, ShownLine, by_day, shown_change, shown_line, told
+from trialsync.web.pages.rows import ShownChange, ShownLine, by_day, shown_change, shown_line
 from trialsync.web.problems import Problem, of_error
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from trialsync.model import LoggedChange
     from trialsync.store.reader import Reader
     from trialsync.web.api.parameters import Asked
     from trialsync.web.desk import Desk, Endpoint
@@ -84,7 +87,7 @@ def _answer(desk: Desk, request: Request, reader: Reader) -> Answer:
     check_known(reader, asked.many("study"))
     view = asked.one("view") or "lines"
     found = (rows if view == "rows" else lines)(desk, reader, wanted, before=asked.one("before"), limit=asked.one("limit") or LIMIT)
-    total = _total(reader, wanted, found, first=asked.one("before") is None)
+    total = _total(desk, reader, wanted, found, first=asked.one("before") is None)
     first = not asked.typed
     return rendering.page(
         "recent.html",
@@ -92,7 +95,7 @@ def _answer(desk: Desk, request: Request, reader: Reader) -> Answer:
         problem=None,
         found=found,
         total=total,
-        hidden=_hidden(reader, wanted, total),
+        hidden=_hidden(desk, reader, wanted, total),
         view=view,
         asked=asked,
         older=linked("/", asked.but(before=found.before)) if found.before is not None else None,
@@ -137,29 +140,40 @@ def filter_of(asked: Asked) -> ChangeFilter:
 
 def lines(desk: Desk, reader: Reader, wanted: ChangeFilter, *, before: int | None = None, limit: int = LIMIT) -> Found:
     """Return the newest rows below a cursor by study and day, so many of them and what else belongs to their days."""
-    found = reader.study_days(wanted, up_to=None if before is None else before - 1, limit=limit, newest_first=True)
-    shown: list[ShownLine] = [shown_line(told(desk, reader.logged(ids))) for ids in found.days.values()]
-    ids = sorted((number for each in found.days.values() for number in each), reverse=True)
-    following = None
-    if len(ids) >= limit:
-        following = _behind(reader, wanted, ids[limit - 1], {key for key, each in found.days.items() if ids[limit - 1] in each})
-    return Found(by_day(shown), found.rows, following)
+    while True:
+        found = reader.study_days(wanted, up_to=None if before is None else before - 1, limit=limit, newest_first=True)
+        days = [_told(desk, reader, wanted, reader.logged(ids)) for ids in found.days.values()]
+        ids = sorted((number for each in found.days.values() for number in each), reverse=True)
+        following = None
+        if len(ids) >= limit:
+            torn = {key for key, each in found.days.items() if ids[limit - 1] in each}
+            following = _behind(desk, reader, wanted, ids[limit - 1], torn)
+        if any(days) or following is None:
+            break
+        # Nothing of it may be told: one reads on.
+        before = following
+    shown: list[ShownLine] = [shown_line(rows) for rows in days if rows]
+    return Found(by_day(shown), sum(map(len, days)), following)
 
 
-def _behind(reader: Reader, wanted: ChangeFilter, last: int, days: set[tuple[str, str]]) -> int | None:
+def _told(desk: Desk, reader: Reader, wanted: ChangeFilter, rows: list[LoggedChange]) -> list[LoggedChange]:
+    return rows if desk.shows_contacts else list(discreet(reader, wanted, rows))
+
+
+def _behind(desk: Desk, reader: Reader, wanted: ChangeFilter, last: int, days: set[tuple[str, str]]) -> int | None:
     """Return the cursor for what comes behind the row that filled the page, past the rest of its day; ``None`` where nothing does."""
     at = last
-    for row in reader.changes(wanted, up_to=last - 1, limit=_TORN, newest_first=True, values=False):
+    for row in told(desk, reader, wanted, _TORN, up_to=last - 1, newest_first=True, values=False):
         if (row.nct_id, row.date) not in days:
             return at
         at = row.id
-    return at if next(reader.changes(wanted, up_to=at - 1, limit=1, newest_first=True, values=False), None) else None
+    return at if next(told(desk, reader, wanted, 1, up_to=at - 1, newest_first=True, values=False), None) else None
 
 
 def rows(desk: Desk, reader: Reader, wanted: ChangeFilter, *, before: int | None = None, limit: int = LIMIT) -> Found:
     """Return the newest rows below a cursor, each by itself."""
-    found = list(reader.changes(wanted, up_to=None if before is None else before - 1, limit=limit + 1, newest_first=True))
-    shown: list[ShownChange] = [shown_change(change) for change in told(desk, found[:limit])]
+    found = list(told(desk, reader, wanted, limit + 1, up_to=None if before is None else before - 1, newest_first=True))
+    shown: list[ShownChange] = list(map(shown_change, found[:limit]))
     return Found(by_day(shown), len(shown), found[limit - 1].id if len(found) > limit else None)
 
 
@@ -177,15 +191,19 @@ def elsewhere(asked: Asked) -> dict[str, str]:
     return {"json": linked("/api/changes", pairs), "csv": linked("/api/changes.csv", pairs), "feed": feed}
 
 
-def _total(reader: Reader, wanted: ChangeFilter, found: Found, *, first: bool) -> int | None:
+def _total(desk: Desk, reader: Reader, wanted: ChangeFilter, found: Found, *, first: bool) -> int | None:
     """Return how many rows there are in all; None in a long log, where counting them could take longer than a page may."""
     if first and found.before is None:
         return found.rows
+    if not desk.shows_contacts and (wanted.texts or (wanted.fields and wanted.housekeeping)):
+        return None  # a count would tell of rows that are not told
     return reader.count(wanted) if reader.last_id() <= _COUNTED else None
 
 
-def _hidden(reader: Reader, wanted: ChangeFilter, total: int | None) -> int:
+def _hidden(desk: Desk, reader: Reader, wanted: ChangeFilter, total: int | None) -> int:
     """Return how many rows are left out as housekeeping; none where the log is too long to count them."""
+    if not desk.shows_contacts and looks_inside(wanted):
+        return 0
     if wanted.housekeeping or total is None or reader.last_id() > _COUNTED:
         return 0
     return reader.count(replace(wanted, housekeeping=True)) - total

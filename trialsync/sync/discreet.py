@@ -1,0 +1,92 @@
+"""Rows of the log without contact persons, and without those rows that only a contact person's name or address would have found.
+
+Whoever may ask for words, and for patterns over paths, could otherwise find out what is left out: by asking for a name, a letter at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from trialsync.publish.privacy import change_without_contacts
+from trialsync.store.globs import Reach, reach
+from trialsync.store.study_filters import StudyFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from trialsync.model import Json, LoggedChange
+    from trialsync.store.filters import ChangeFilter
+    from trialsync.store.reader import Reader
+
+_TOKEN: Final = re.compile(r"[^\W_]+")
+
+
+def looks_inside(wanted: ChangeFilter) -> bool:
+    """Return whether a filter asks for what a row says, and could find one by what is left out of it."""
+    return bool(wanted.fields or wanted.texts)
+
+
+def discreet(reader: Reader, wanted: ChangeFilter, rows: Iterable[LoggedChange]) -> Iterator[LoggedChange]:
+    """Yield rows that a filter wants as ``change_without_contacts`` tells them, those alone that it wants as they are told.
+
+    Raises StoreDamaged.
+    """
+    told = _Words(reader)
+    for row in rows:
+        shown = change_without_contacts(row)
+        if shown is row or (_is_at(shown, wanted.fields) and told.say(shown, wanted.texts)):
+            yield shown
+
+
+def _is_at(row: LoggedChange, patterns: Iterable[str]) -> bool:
+    """Return whether one of some patterns, where there are any, matches the path as it is told, or takes in the whole field."""
+    patterns = tuple(patterns)
+    return not patterns or any(
+        reach(pattern, name, has_parts=False) is Reach.WHOLE for pattern in patterns for name in {row.field, row.path.lower()}
+    )
+
+
+class _Words:
+    """Looks for words where the index does, in the study's title and conditions and the row's values, but in these as they are told."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._known: dict[tuple[str, str], bool] = {}
+
+    def say(self, row: LoggedChange, texts: tuple[str, ...]) -> bool:
+        """Return whether all the words of one of some texts are there, or no text is given."""
+        if not texts:
+            return True
+        values = " ".join(f" {' '.join(_tokens(text))} " for value in (row.before, row.after) for text in _texts(value))
+        return any(all(self._is_there(row.nct_id, word, values) for word in text.split() if any(map(str.isalnum, word))) for text in texts)
+
+    def _is_there(self, nct_id: str, word: str, values: str) -> bool:
+        return f" {' '.join(_tokens(word))} " in values or self._is_of_study(nct_id, word)
+
+    def _is_of_study(self, nct_id: str, word: str) -> bool:
+        if (nct_id, word) not in self._known:
+            before = f"NCT{max(int(nct_id[3:]) - 1, 0):08d}"
+            found = next(self._reader.find_studies(StudyFilter(texts=(word,)), after=before, limit=1), None)
+            self._known[nct_id, word] = found is not None and found.nct_id == nct_id
+        return self._known[nct_id, word]
+
+
+def _tokens(text: str) -> list[str]:
+    """Return the words of a text as the index for words has them, capitals and accents apart."""
+    plain = "".join(each for each in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(each))
+    return _TOKEN.findall(plain)
+
+
+def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
