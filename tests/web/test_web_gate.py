@@ -21,7 +21,23 @@ def test_the_loopback_names_are_answered(web: Visitor, host: str) -> None:
     assert web.get("/api/polls", Host=host).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost:80@evil.example", "", "[", "192.168.0.7"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost:80@evil.example",
+        "",
+        "[",
+        "192.168.0.7",
+        "a:b@localhost",
+        "localhost/x",
+        "localhost#x",
+        "localhost?x",
+        "localhost:80:80",
+        "localhost:x",
+    ],
+)
 def test_another_name_is_refused(web: Visitor, host: str) -> None:
     """A Host that nobody allowed is refused before anything is looked up, so that no name can be pointed at this server."""
     response = web.ask("GET", "/api/polls", {"Host": host})

@@ -240,3 +240,13 @@ def test_labels_are_bounded(world: World) -> None:
     assert found["trialsync_changes_total", "other"] == 5
     assert found["trialsync_changes_total", "watch"] == 1
     assert found["trialsync_polls_total", "complete", "(once)"] == 1
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_the_place_of_the_store_is_not_told(world: World, path: str) -> None:
+    """Whoever may ask over the network learns the store's name at most, whether it can be read or not."""
+    ask = client(world, settings_of(world))
+    folder = str(world.store.parent)
+    assert folder not in ask(path).text
+    world.store.unlink()
+    assert folder not in ask(path).text

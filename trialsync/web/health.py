@@ -13,7 +13,7 @@ from trialsync.sync.health import NO_TROUBLE, Word, broken, health
 from trialsync.web.metrics import CONTENT_TYPE, store_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -50,18 +50,22 @@ def routes(
             # Whoever polls nothing need not be able to write.
             return health(reader, settings(), now(), troubles=metrics.troubles if metrics else NO_TROUBLE, writes=metrics is not None)
 
+    def told(value: dict[str, Any], *, well: bool) -> JSONResponse:
+        backup = settings().backup
+        return _json(_placeless(value, [store, *([backup.dir] if backup else ())]), well=well)
+
     def healthz(_: Request) -> Response:
         try:
             found = look()
         except StoreError as error:
-            return _json(broken(error, metrics.troubles if metrics else NO_TROUBLE), well=False)
-        return _json(found.json(), well=found.word is Word.OK)
+            return told(broken(error, metrics.troubles if metrics else NO_TROUBLE), well=False)
+        return told(found.json(), well=found.word is Word.OK)
 
     def readyz(_: Request) -> Response:
         try:
             look()
         except StoreError as error:
-            return _json({"ready": False, "say": [str(error)]}, well=False)
+            return told({"ready": False, "say": [str(error)]}, well=False)
         if ticking is not None and not ticking():
             return _json({"ready": False, "say": ["the scheduler or the worker hangs; the log says which"]}, well=False)
         return _json({"ready": True, "say": []}, well=True)
@@ -78,6 +82,21 @@ def routes(
 
 
 _FRESH = {"Cache-Control": "no-store"}
+
+
+def _placeless(value: Any, places: Sequence[Path]) -> Any:
+    """Return a value with the names alone of files and folders, whose places are nobody's business on the network."""
+    if isinstance(value, dict):
+        return {name: _placeless(inside, places) for name, inside in value.items()}
+    if isinstance(value, list):
+        return [_placeless(each, places) for each in value]
+    if not isinstance(value, str):
+        return value
+    for place in places:
+        value = value.replace(str(place), place.name)
+        if place.is_absolute() and place.parent != place.parent.parent:
+            value = value.replace(str(place.parent), "its folder")
+    return value
 
 
 def _json(value: dict[str, Any], *, well: bool) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,9 @@ LONGEST_QUERY: Final = 4096
 """The most bytes of a path and of a query string; a longer one is refused unread."""
 
 _METHODS: Final = ("GET", "HEAD")
+_HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?", re.ASCII)
+"""RFC 9110 (7.2): a name or an address and a port, nothing else; what can be read as a user or a path would end up in addresses."""
+
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound
 _POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -133,10 +137,10 @@ class Gate:
 
     def _is_ours(self, host: str) -> bool:
         """Return whether a Host header names this server: the port is not looked at, since a proxy may change it."""
-        try:
-            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
-        except ValueError:
+        found = _HOST.fullmatch(host.lower())
+        if found is None:
             return False
+        name = found["name"].strip("[]").rstrip(".")
         if name in self._hosts:
             return True
         # Who listens on every address is asked by any of them; what an address names can't be pointed elsewhere, as a name can.
