@@ -53,7 +53,7 @@ class Feed:
     """A feed: its title, its path below the site's address, the occasions in it, the newest first.
 
     ``address`` is where it can be had, ``base_url`` where the studies' pages are, either ``None`` where it is not known; ``since`` is the
-    UTC instant up to which an empty feed is known to be empty.
+    UTC instant up to which an empty feed is known to be empty. ``older`` is the cursor behind which there is more, ``next`` where that is.
     """
 
     title: str
@@ -62,6 +62,8 @@ class Feed:
     address: str | None = None
     base_url: str | None = None
     since: str | None = None
+    older: int | None = None
+    next: str | None = None
 
     @property
     def updated(self) -> str:
@@ -72,6 +74,8 @@ class Feed:
 def atom(feed: Feed) -> str:
     """Return a feed as an Atom document, well-formed whatever the registry's text holds."""
     link = f'<link rel="self" type="{MEDIA_TYPE}" href="{_text(feed.address)}"/>\n' if feed.address else ""
+    # RFC 5005 (3): who was away for longer than the feed is long reads on there.
+    link += f'<link rel="next" type="{MEDIA_TYPE}" href="{_text(feed.next)}"/>\n' if feed.next else ""
     return (
         f'<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="{_NAMESPACE}">\n'
         f"<id>{_id(f'https://clinicaltrials.gov/#trialsync/{feed.path}')}</id>\n<title>{_text(feed.title)}</title>\n"

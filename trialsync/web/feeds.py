@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from starlette.responses import Response
 from starlette.routing import Route
 
 from trialsync.errors import BadNctId, UnknownWatch
@@ -18,26 +16,34 @@ from trialsync.store.filters import ChangeFilter
 from trialsync.study.facts import BY_ID
 from trialsync.sync.feeds import gathered
 from trialsync.web.answer import Answer, respond
+from trialsync.web.api.values import BadValue, Whole
 from trialsync.web.problems import bad_parameter, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from trialsync.store.reader import Reader
     from trialsync.web.desk import Desk
 
 _SWITCHES: Final = {"true": True, "1": True, "false": False, "0": False}
-_PARAMETERS: Final = frozenset({"history", "all"})
+_PARAMETERS: Final = frozenset({"history", "all", "before"})
+_BEFORE: Final = Whole(1, 2**63 - 1)
 
 
 def routes(desk: Desk) -> list[Route]:
-    """Return the routes of the feeds. ``?history=true`` adds what the registry's history brought, ``?all=true`` housekeeping."""
+    """Return the routes of the feeds.
+
+    ``?history=true`` adds what the registry's history brought, ``?all=true`` housekeeping; ``?before=`` is where a link leads that a feed
+    has at its end: to the entries behind the newest fifty.
+    """
 
     def route(path: str, of: Callable[[Reader, str], tuple[str, ChangeFilter]]) -> Route:
         async def feed(request: Request) -> Response:
-            return _unless_modified(request, await desk.ask(lambda reader: _answer(desk, request, reader, of)))
+            # By its tag alone: facts made anew, a rebuilt log or other settings change a feed in which nothing was seen since.
+            return respond(request, await desk.ask(lambda reader: _answer(desk, request, reader, of)))
 
         return Route(path, feed)
 
@@ -78,13 +84,14 @@ def _of_fact(reader: Reader, name: str) -> tuple[str, ChangeFilter]:
 def _answer(desk: Desk, request: Request, reader: Reader, of: Callable[[Reader, str], tuple[str, ChangeFilter]]) -> Answer:
     unknown = set(request.query_params) - _PARAMETERS
     if unknown:
-        raise bad_parameter(f"{min(unknown)[:40]!r} is no parameter of a feed", hint="history and all are")
+        raise bad_parameter(f"{min(unknown)[:40]!r} is no parameter of a feed", hint="history, all and before are")
     title, wanted = of(reader, request.path_params.get("name", ""))
     settings = desk.settings
     base_url = settings.site.base_url
     # As it was asked for, so that a slash in a sponsor's name stays what it is.
     path = quote(request.scope.get("raw_path") or request.url.path, safe="/%").lstrip("/")
-    query = f"?{request.url.query}" if request.url.query else ""
+    pairs = [pair for pair in request.query_params.multi_items() if pair[0] != "before"]
+    query = f"?{urlencode(pairs)}" if pairs else ""
     root = base_url.rstrip("/") if base_url else str(request.base_url).rstrip("/")
     feed = gathered(
         reader,
@@ -93,15 +100,25 @@ def _answer(desk: Desk, request: Request, reader: Reader, of: Callable[[Reader, 
         path=f"{path}{query}",
         history=_switch(request, "history"),
         contacts=settings.web is not None and settings.web.contacts,
-        address=f"{root}/{path}{query}",
+        address=f"{root}/{path}{f'?{request.url.query}' if request.url.query else ''}",
         base_url=base_url,
+        before=_before(request),
     )
-    modified = format_datetime(datetime.fromisoformat(feed.updated).astimezone(UTC).replace(microsecond=0), usegmt=True)
-    return Answer(atom(feed).encode(), f"{MEDIA_TYPE}; charset=utf-8", {"Last-Modified": modified})
+    if feed.older is not None:
+        feed = replace(feed, next=f"{root}/{path}?{urlencode([*pairs, ('before', feed.older)])}")
+    return Answer(atom(feed).encode(), f"{MEDIA_TYPE}; charset=utf-8")
 
 
 def _with_housekeeping(wanted: ChangeFilter, request: Request) -> ChangeFilter:
     return replace(wanted, housekeeping=_switch(request, "all"))
+
+
+def _before(request: Request) -> int | None:
+    text = request.query_params.get("before")
+    try:
+        return None if text is None else _BEFORE.read("before", text, datetime.min.replace(tzinfo=UTC))
+    except BadValue as error:
+        raise bad_parameter(f"before {error}") from None
 
 
 def _switch(request: Request, name: str) -> bool:
@@ -109,19 +126,3 @@ def _switch(request: Request, name: str) -> bool:
     if text not in _SWITCHES:
         raise bad_parameter(f"{name} is neither true nor false")
     return _SWITCHES[text]
-
-
-def _unless_modified(request: Request, answer: Answer) -> Response:
-    """Return an answer as a response; 304 too for a client that knows no tags, where nothing was seen since it asked."""
-    response = respond(request, answer)
-    since = request.headers.get("If-Modified-Since")
-    if response.status_code != 200 or since is None or "If-None-Match" in request.headers:  # noqa: PLR2004 - OK
-        return response
-    try:
-        is_new = parsedate_to_datetime(answer.headers["Last-Modified"]) > parsedate_to_datetime(since)
-    except (ValueError, TypeError):
-        return response
-    if is_new:
-        return response
-    headers = {name: value for name, value in response.headers.items() if name not in {"content-length", "content-type"}}
-    return Response(status_code=304, headers=headers)
