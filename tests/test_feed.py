@@ -248,6 +248,8 @@ def test_feeds_are_served(client: Visitor, path: str, entries: int) -> None:
     (own,) = [link.href for link in feed.feed.links if link.rel == "self"]
     assert own == f"https://example.org/agent{address}"
     for entry in feed.entries:
+        assert entry.link.startswith(f"https://example.org/agent/studies/{entry.title.split(' ')[0]}#d20")
+        assert f"https://clinicaltrials.gov/study/{entry.title.split(' ')[0]}" in {link.href for link in entry.links}
         assert f"https://example.org/agent/trials/{entry.title.split(' ')[0]}.md" in {link.href for link in entry.links}
 
 

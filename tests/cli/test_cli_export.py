@@ -248,10 +248,8 @@ def test_parquet_without_pyarrow(demo: Path, tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
     assert (done.returncode, done.stdout) == (2, "")
-    assert (
-        done.stderr
-        == "trialsync: Parquet needs pyarrow, which is not installed (pip install '.[parquet]' in a clone, 'trialsync[parquet]' elsewhere)\n"
-    )
+    hint = "pip install '.[parquet]' in a clone, 'trialsync[parquet]' elsewhere"
+    assert done.stderr == f"trialsync: Parquet needs pyarrow, which is not installed ({hint})\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -280,3 +278,19 @@ def test_nothing_but_a_file_is_replaced(cli: Terminal, tmp_path: Path) -> None:
         assert f"{path.name} is no file" in sentence(ran)
     assert pipe.is_fifo()
     assert link.is_symlink()
+
+
+def test_a_feed_is_known_by_what_it_holds(cli: Terminal, demo: Path) -> None:
+    """A feed's id is made of its filters, whatever its file is called; its own address is said where the settings know the site."""
+    one, other, base = cli.folder / "one.xml", cli.folder / "other.xml", cli.folder / "based.toml"
+    cli.ok("export", one, "--format", "atom", "--watch", "parkinson")
+    cli.ok("export", other, "--format", "atom", "--watch", "parkinson")
+    assert one.read_text() == other.read_text()
+    assert 'rel="self"' not in one.read_text()
+    cli.ok("export", other, "--format", "atom")
+    ids = [path.read_text().partition("<id>")[2].partition("</id>")[0] for path in (one, other)]
+    assert ids[0] != ids[1]
+    base.write_text(f'[store]\npath = "{demo / "trialsync.db"}"\n[site]\nbase_url = "https://example.org/mirror"\n')
+    cli.ok("--config", base, "export", other, "--format", "atom", "--watch", "parkinson")
+    assert 'rel="self" type="application/atom+xml" href="https://example.org/mirror/other.xml"' in other.read_text()
+    assert ids[0] in other.read_text()

@@ -110,11 +110,24 @@ def test_a_store_that_cannot_be_read_is_a_problem(tmp_path: Path, content: bytes
 def test_what_stays_the_same_is_not_sent_again(web: Visitor) -> None:
     """An answer has a tag, and whoever has it already gets 304 without a body."""
     first = web.get("/api/polls")
-    for named in (first.headers["etag"], f'"x", W/{first.headers["etag"]}', "*"):
+    for named in (first.headers["etag"], f'"x", {first.headers["etag"].removeprefix("W/")}', "*"):
         again = web.get("/api/polls", If_None_Match=named)
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == first.headers["etag"]
     assert web.get("/api/polls", If_None_Match='"another"').status_code == 200
+
+
+def test_answers_are_compressed_for_who_takes_that(web: Visitor) -> None:
+    """What is long enough comes compressed to whoever takes it; the tag is weak, as it names both."""
+    plain = web.get("/api/fields", Accept_Encoding="identity")
+    packed = web.get("/api/fields", Accept_Encoding="gzip")
+    assert ("content-encoding" in plain.headers, packed.headers["content-encoding"]) == (False, "gzip")
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 3
+    assert packed.json() == plain.json()
+    assert packed.headers["etag"] == plain.headers["etag"]
+    assert plain.headers["etag"].startswith('W/"')
+    assert "Accept-Encoding" in packed.headers["vary"]
+    assert web.get("/api/fields", If_None_Match=packed.headers["etag"], Accept_Encoding="gzip").status_code == 304
 
 
 def test_a_fault_of_ours_is_a_problem_and_a_log_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlencode
 
 import click
 import orjson
@@ -85,7 +86,8 @@ def export_(
 
     A folder of pages: a Markdown page a study (trials/NCT_ID.md), an index, llms.txt, and with [site] base_url a sitemap. Only pages that
     say something else are written, and named in changed.txt. Studies that left the watch or the registry keep theirs, which says so.
-    An Atom feed has an entry a study and date, the newest fifty; without the baseline, housekeeping, contact persons and, unless --origin
+    An Atom feed has an entry a study and date, the newest fifty; its id is made of the filters, and with [site] base_url it says that it
+    lies there under its file's name; without the baseline, housekeeping, contact persons and, unless --origin
     asks for it, the registry's history.
 
     \b
@@ -153,14 +155,17 @@ def _feed(app: App, path: Path, asked: Asked, *, others: dict[str, object]) -> N
     title = "Changes of clinical trials" + "".join(
         f", {option.strip('-')} {' or '.join(map(str, _list(given[option])))}" for option in given
     )
+    query = urlencode([(option.strip("-"), each) for option in given for each in sorted(map(str, _list(given[option])))])
     web, site = app.settings.web, app.settings.site
     with app.reader() as reader:
         feed = gathered(
             reader,
             asked.wanted(now(), housekeeping=False),
             title=title,
-            path=path.name,
+            # What is asked makes the feed's id, not the name of a file; the order of the options is that of the help.
+            path=f"feeds/changes.atom{f'?{query}' if query else ''}",
             contacts=web is not None and web.contacts,
+            address=f"{site.base_url.rstrip('/')}/{quote(path.name)}" if site.base_url else None,
             base_url=site.base_url,
         )
     with replacing(path) as partial:

@@ -52,8 +52,9 @@ class Occasion:
 class Feed:
     """A feed: its title, its path below the site's address, the occasions in it, the newest first.
 
-    ``address`` is where it can be had, ``base_url`` where the studies' pages are, either ``None`` where it is not known; ``since`` is the
-    UTC instant up to which an empty feed is known to be empty. ``older`` is the cursor behind which there is more, ``next`` where that is.
+    ``address`` is where it can be had, ``base_url`` where the studies' Markdown pages are, ``web`` where trialsync serves pages, each
+    ``None`` where it is not known; ``since`` is the UTC instant up to which an empty feed is known to be empty. ``older`` is the cursor
+    behind which there is more, ``next`` where that is.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Feed:
     occasions: Sequence[Occasion]
     address: str | None = None
     base_url: str | None = None
+    web: str | None = None
     since: str | None = None
     older: int | None = None
     next: str | None = None
@@ -81,7 +83,7 @@ def atom(feed: Feed) -> str:
         f"<id>{_id(f'https://clinicaltrials.gov/#trialsync/{feed.path}')}</id>\n<title>{_text(feed.title)}</title>\n"
         f"<updated>{feed.updated}</updated>\n{link}<author><name>trialsync</name></author>\n"
         f'<generator version="{__version__}">trialsync</generator>\n'
-        + "".join(_entry(each, feed.base_url) for each in feed.occasions)
+        + "".join(_entry(each, feed.base_url, feed.web) for each in feed.occasions)
         + "</feed>\n"
     )
 
@@ -125,9 +127,12 @@ def entry_html(occasion: Occasion) -> str:
     )
 
 
-def _entry(occasion: Occasion, base_url: str | None) -> str:
+def _entry(occasion: Occasion, base_url: str | None, web: str | None) -> str:
     first = occasion.rows[0]
-    links = [f'<link rel="alternate" type="text/html" href="{_text(first.url)}"/>\n']
+    links = [f'<link rel="{"related" if web else "alternate"}" type="text/html" href="{_text(first.url)}"/>\n']
+    if web:
+        page = f"{web.rstrip('/')}/studies/{quote(occasion.nct_id)}#d{quote(occasion.date)}"
+        links.insert(0, f'<link rel="alternate" type="text/html" href="{_text(page)}"/>\n')
     if base_url:
         page = f"{base_url.rstrip('/')}/trials/{quote(occasion.nct_id)}.md"
         links.append(f'<link rel="related" type="text/markdown" href="{_text(page)}"/>\n')

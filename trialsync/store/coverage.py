@@ -90,6 +90,13 @@ class Coverage:
                 return str(instant)
         return seen
 
+    def came_from(self, instant: str) -> str | None:
+        """Return the origin of the poll or import that ended at an instant (UTC, as ``last_seen`` gives it), ``None`` where none did."""
+        origin: str | None = self._connection.value(
+            "SELECT origin FROM polls WHERE coalesce(finished, started) = ? ORDER BY id DESC LIMIT 1", (instant,)
+        )
+        return origin
+
     def _read(self, column: str, poll_id: int) -> frozenset[str]:
         blob = self._connection.value(f"SELECT {column} FROM polls WHERE id = ?", (poll_id,))  # noqa: S608 - one of two columns of ours
         try:

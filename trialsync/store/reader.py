@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import orjson
 
 from trialsync.errors import BadDate, BadFilter, UnknownWatch, UsageError
-from trialsync.model import Tier
+from trialsync.model import Origin, Tier
 from trialsync.store import contents, headlines, rows, schema
 from trialsync.store.connection import Connection, check_version, connect
 from trialsync.store.coverage import Coverage
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from trialsync.model import LoggedChange, Notice, Poll, Study, Version
     from trialsync.store.headlines import Headlines
     from trialsync.store.study_filters import StudyFilter
+
+_LAST_DAY: Final = "9999-12-31"
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +309,12 @@ class Reader:
     def last_seen(self, nct_id: str) -> str | None:
         """Return the instant of the last complete poll or import that covered the study (UTC, ending in ``Z``), or ``None``."""
         return self._coverage.last_seen(nct_id)
+
+    def last_load(self, nct_id: str) -> tuple[str | None, Origin | None]:
+        """Return the last load (ISO day) known to have shown the study, and whether a poll or an import last covered it, where known."""
+        seen = self._coverage.last_seen(nct_id)
+        origin = self._coverage.came_from(seen) if seen else None
+        return self._coverage.last_shown(nct_id, _LAST_DAY), Origin(origin) if origin else None
 
     def _unknown(self, nct_id: str) -> UsageError:
         return UsageError(f"{nct_id} is not in {self.path}", hint=f"trialsync sync {nct_id} fetches it")

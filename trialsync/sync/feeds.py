@@ -34,12 +34,13 @@ def gathered(
     address: str | None = None,
     base_url: str | None = None,
     before: int | None = None,
+    web: str | None = None,
 ) -> Feed:
     """Return the feed of a filter: its newest occasions, the newest first.
 
     What the registry's history brought is left out unless ``history``, or the filter asks for it by its origin; contact persons are left
-    out unless ``contacts``. ``before`` is what ``Feed.older`` said of another page: the occasions behind it. ``path``,
-    ``address`` and ``base_url`` are as in ``Feed``. Raises what ``reader.changes`` raises.
+    out unless ``contacts``. ``before`` is what ``Feed.older`` said of another page: the occasions behind it. ``path``, ``address``,
+    ``base_url`` and ``web`` are as in ``Feed``. Raises what ``reader.changes`` raises.
     """
     if not history and not wanted.origins:
         wanted = replace(wanted, origins=(Origin.POLL, Origin.IMPORT))
@@ -49,7 +50,7 @@ def gathered(
     occasions = [_occasion(reader, day, ids, most, contacts=contacts) for day, ids in days.items()]
     polls = reader.polls(limit=1)
     since = (polls[0].finished or polls[0].started) if polls else None
-    return Feed(title, path, occasions, address=address, base_url=base_url, since=since, older=older)
+    return Feed(title, path, occasions, address=address, base_url=base_url, web=web, since=since, older=older)
 
 
 def _newest(reader: Reader, wanted: ChangeFilter, before: int | None) -> tuple[dict[tuple[str, str], list[int]], int | None]:

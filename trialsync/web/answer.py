@@ -29,7 +29,8 @@ class Answer:
         """Return the entity tag: the same for the same bytes of the same type, so that what a poll leaves alone keeps its tag."""
         links = self.headers.get("Link", "")
         digest = blake2b(f"{self.media_type}\n{links}\n".encode() + self.body, digest_size=16)
-        return f'"{digest.hexdigest()}"'
+        # Weak, as the bytes on the wire may be compressed or not.
+        return f'W/"{digest.hexdigest()}"'
 
 
 def respond(request: Request, answer: Answer) -> Response:
@@ -46,4 +47,4 @@ def has_already(if_none_match: str | None, tag: str) -> bool:
     if if_none_match is None:
         return False
     named = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
-    return "*" in named or tag in named
+    return "*" in named or tag.removeprefix("W/") in named

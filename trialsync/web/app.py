@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from trialsync.errors import TrialsyncError
 from trialsync.web import api, documents, feeds, health, pages, problems
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from trialsync.web.metrics import Metrics
 
 _GONE = 404
+_SMALLEST, _LEVEL = 1_024, 2
 
 
 def make_app(
@@ -57,7 +59,11 @@ def make_app(
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Gate, hosts=allowed_hosts(settings, listening), tell=pages.tell)],
+        middleware=[
+            Middleware(Gate, hosts=allowed_hosts(settings, listening), tell=pages.tell),
+            # Fast rather than small: it is done while others wait.
+            Middleware(GZipMiddleware, minimum_size=_SMALLEST, compresslevel=_LEVEL),
+        ],
         exception_handlers={Problem: told, TrialsyncError: told, HTTPException: told},
     )
     app.router.redirect_slashes = False

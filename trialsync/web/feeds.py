@@ -103,6 +103,7 @@ def _answer(desk: Desk, request: Request, reader: Reader, of: Callable[[Reader, 
         address=f"{root}/{path}{f'?{request.url.query}' if request.url.query else ''}",
         base_url=base_url,
         before=_before(request),
+        web=root,
     )
     if feed.older is not None:
         feed = replace(feed, next=f"{root}/{path}?{urlencode([*pairs, ('before', feed.older)])}")

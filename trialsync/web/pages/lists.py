@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from trialsync.model import STATUSES
 from trialsync.store.filters import ChangeFilter
 from trialsync.store.study_filters import StudyFilter
 from trialsync.study.facts import FACTS
 from trialsync.study.fields import ABOUT_THE_WHOLE, FIELDS
 from trialsync.sync.health import advice, health
+from trialsync.web.api.filters import STUDIES, study_filter
 from trialsync.web.api.parameters import Parameter, read
 from trialsync.web.api.values import NCT_ID, WORDS, BadValue
 from trialsync.web.pages import rendering
@@ -51,6 +53,29 @@ def sponsor(desk: Desk) -> Callable[[Request, Reader], Answer]:
             names=sorted({study.sponsor for study in studies if study.sponsor}),
             next=linked(f"/sponsors/{rendering.segment(name)}", asked.but(after=studies[-1].nct_id)) if len(found) > _STUDIES else None,
             found=lines(desk, reader, ChangeFilter(sponsors=(name,), housekeeping=False), limit=_LINES) if after is None else None,
+        )
+
+    return answered
+
+
+def studies(desk: Desk) -> Callable[[Request, Reader], Answer]:
+    """Return who answers the studies in the store: by words in title and conditions, sponsor, status, country and watch."""
+    table = tuple(each for each in STUDIES if each.name != "limit")
+
+    def answered(request: Request, reader: Reader) -> Answer:
+        asked = read(request.scope["query_string"], table, desk.now())
+        found = list(reader.find_studies(study_filter(asked), after=asked.one("after"), limit=_STUDIES + 1))
+        shown = found[:_STUDIES]
+        chosen = [pair for pair in asked.typed if pair[0] != "after"]
+        return rendering.page(
+            "studies.html",
+            typed=dict(asked.typed),
+            studies=shown,
+            count=reader.counts().studies,
+            statuses=STATUSES,
+            json=linked("/api/studies", chosen),
+            csv=linked("/api/studies.csv", chosen),
+            next=linked("/studies", asked.but(after=shown[-1].nct_id)) if len(found) > _STUDIES else None,
         )
 
     return answered

@@ -14,6 +14,7 @@ from trialsync.store.filters import ChangeFilter
 from trialsync.study.facts import FACTS
 from trialsync.study.fields import FIELDS
 from trialsync.sync.discreet import discreet, looks_inside
+from trialsync.sync.health import advice, health
 from trialsync.web.answer import Answer, respond
 from trialsync.web.api.changes import told
 from trialsync.web.api.filters import CHANGES, change_filter, check_known
@@ -60,6 +61,11 @@ class Found:
     days: list[tuple[str, list[Any]]]
     rows: int
     before: int | None
+
+    @property
+    def occasions(self) -> int:
+        """Return how many lines, or rows, there are."""
+        return sum(len(found) for _, found in self.days)
 
 
 def recent(desk: Desk) -> Endpoint:
@@ -216,6 +222,7 @@ def _form(desk: Desk, reader: Reader, typed: dict[str, str], repeated: dict[str,
         "typed": typed,
         "repeated": repeated,
         "watches": watches,
+        "advice": list(advice(health(reader, desk.settings, desk.now()))),
         "notices": reader.notices()[-_NOTICES:][::-1],
         "kinds": [each.value for each in Kind],
         "tiers": [each.value for each in Tier],

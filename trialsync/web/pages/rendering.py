@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
@@ -10,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from trialsync import __version__
+from trialsync.model import STATUSES
 from trialsync.publish.text import one_line, shortened, visible
 from trialsync.web.answer import Answer
 
@@ -17,6 +19,7 @@ HTML: Final = "text/html; charset=utf-8"
 LONGEST: Final = 8_000
 """The most characters that one value takes on a page, whatever it is."""
 
+_STATUS: Final = re.compile(rf"(\bnow )?\b({'|'.join(sorted(STATUSES, key=len, reverse=True))})\b")
 _LONGEST_LINE: Final = 400
 _QUOTED: Final = 160
 
@@ -42,6 +45,21 @@ def spelled(word: str | None) -> str:
         return "—"
     text = in_a_line(word)
     return text.replace("_", " ").capitalize() if text.isupper() else text
+
+
+def in_words(value: object) -> str:
+    """Return a status as the study's page spells it, a dash for none; any other value as it is, on one line."""
+    return spelled(value) if value is None or (isinstance(value, str) and value in STATUSES) else in_a_line(str(value))
+
+
+def statuses_in_words(text: str) -> str:
+    """Return a phrase of ours with the registry's statuses spelled out: ``Recruiting → Suspended``, ``4 now recruiting``."""
+
+    def spelled_out(found: re.Match[str]) -> str:
+        word = spelled(found[2])
+        return f"{found[1]}{word.lower()}" if found[1] else word
+
+    return _STATUS.sub(spelled_out, text)
 
 
 def in_a_line(text: str | None) -> str:

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 _FILES: Final = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 
+_ROBOTS: Final = b"User-agent: *\nDisallow: /api/\nDisallow: /*?\nAllow: /\n"
+"""Pages may be read and listed; the endless combinations of filters, and what is there for programs, need not be."""
+
 
 def routes(desk: Desk) -> list[Route]:
     """Return the routes of the pages."""
     return [
         Route("/", recent(desk)),
+        Route("/studies", endpoint(desk, lists.studies(desk))),
         Route("/studies/{nct_id}", endpoint(desk, study.study(desk))),
         Route("/studies/{nct_id}/versions/{version}", endpoint(desk, study.version(desk))),
         Route("/watches", endpoint(desk, watches.watches(desk))),
@@ -33,13 +37,16 @@ def routes(desk: Desk) -> list[Route]:
         Route("/fields", endpoint(desk, lists.fields(desk))),
         Route("/facts", endpoint(desk, lists.facts(desk))),
         Route("/about", endpoint(desk, lists.about(desk))),
+        Route("/robots.txt", _held(Answer(_ROBOTS, "text/plain; charset=utf-8"))),
         *(Route(f"/static/{name}", _file(name, media_type)) for name, media_type in _FILES.items()),
     ]
 
 
 def _file(name: str, media_type: str) -> Endpoint:
-    held = Answer(resources.files("trialsync.web").joinpath("static", name).read_bytes(), media_type)
+    return _held(Answer(resources.files("trialsync.web").joinpath("static", name).read_bytes(), media_type))
 
+
+def _held(held: Answer) -> Endpoint:
     async def answered(request: Request) -> Response:
         return respond(request, held)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +16,7 @@ from trialsync.publish.privacy import change_without_contacts
 from trialsync.publish.text import one_line
 from trialsync.publish.value import compact
 from trialsync.study.fields import WATCH_PREFIX
-from trialsync.web.pages.rendering import in_a_line
+from trialsync.web.pages.rendering import in_a_line, statuses_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +31,7 @@ LONGEST_DIFFERENCE: Final = 60_000
 LONGEST_VALUE: Final = 1_200
 """The most characters of one value that a page shows; the whole is in JSON."""
 
+_WITH_STATUS: Final = frozenset({"status.overallStatus", "locations"})
 _NAMES: Final = 4
 _MOST_MEMBERS: Final = 40
 _CLIPPED: Final = 20_000
@@ -100,7 +101,7 @@ def shown_line(changes: Sequence[LoggedChange]) -> ShownLine:
     """Return the line for the rows of one study and day."""
     found = line(changes)
     last = changes[-1]
-    phrases = tuple(found.phrases)
+    phrases = tuple(_in_words(phrase) for phrase in found.phrases)
     names = [name.partition(".")[2] or name for name in found.left]
     more = f", … {len(names) - _NAMES:,} more" if len(names) > _NAMES else ""
     return ShownLine(
@@ -112,6 +113,11 @@ def shown_line(changes: Sequence[LoggedChange]) -> ShownLine:
         left=f"{', '.join(names[:_NAMES])}{more}",
         count=len(changes),
     )
+
+
+def _in_words(phrase: Phrase) -> Phrase:
+    """Return a phrase with statuses as the study's page spells them."""
+    return replace(phrase, text=statuses_in_words(phrase.text)) if phrase.fields & _WITH_STATUS else phrase
 
 
 def by_day(lines: Iterable[Any]) -> list[tuple[str, list[Any]]]:

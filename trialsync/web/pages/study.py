@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from trialsync.errors import BadDate
-from trialsync.model import Presence
+from trialsync.model import Origin, Presence
 from trialsync.publish.fact_words import fact_words
 from trialsync.publish.privacy import without_contacts
 from trialsync.publish.sheets import study_rows
@@ -20,6 +20,7 @@ from trialsync.web.api.parameters import Parameter, read
 from trialsync.web.api.values import BadValue, Day, Whole
 from trialsync.web.pages import rendering
 from trialsync.web.pages.asking import study_of
+from trialsync.web.pages.rendering import in_words
 from trialsync.web.pages.rows import ShownChange, ShownLine, cut, is_quiet, shown_change, shown_line, text_of, told
 from trialsync.web.pages.timeline import FIELDS, drawing, states
 from trialsync.web.problems import not_found
@@ -41,6 +42,7 @@ _ASKED: Final = (
 _DAYS: Final = 12
 _MOST_ROWS: Final = 60
 _MOST_FACTS: Final = 12
+_LONG_RUN: Final = 5
 _LONG_FIELD: Final = 700
 _LONGEST_FIELD: Final = 6_000
 _PRESENCES: Final = {
@@ -52,12 +54,16 @@ _PRESENCES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ShownDay:
-    """What happened on a day: its line, the rows that matter, the quiet ones, and how many more there are."""
+    """What happened on a day: its line, the rows that matter, the quiet ones, and how many more there are.
+
+    ``runs`` are rows of sites that all say the same, with what they say.
+    """
 
     date: str
     versions: tuple[int, ...]
     line: ShownLine
     rows: tuple[ShownChange, ...]
+    runs: tuple[tuple[str, tuple[ShownChange, ...]], ...]
     quiet: tuple[ShownChange, ...]
     more: int
 
@@ -122,6 +128,10 @@ def _as_it_is(desk: Desk, reader: Reader, sight: Sight, before: str | None) -> A
     versions = reader.versions(number)
     known = states(versions, reader.changes(ChangeFilter(studies=(number,), fields=FIELDS)), sight.study)
     days, older = _days(desk, reader, number, before)
+    load, origin = reader.last_load(number)
+    origin, load = origin or sight.version.origin, load or sight.version.load
+    # What is known reaches to the load that showed it, whenever that came to us.
+    until = load if origin is Origin.IMPORT else sight.last_seen[:10]
     first = [shown_change(row) for row in told(desk, reader.changes(ChangeFilter(studies=(number,), baseline=True))) if row.baseline]
     return rendering.page(
         "study.html",
@@ -131,9 +141,10 @@ def _as_it_is(desk: Desk, reader: Reader, sight: Sight, before: str | None) -> A
         presence=_PRESENCES.get(sight.presence),
         facts=_facts(reader, number),
         most_facts=_MOST_FACTS,
-        overdue=[fact_of_overdue(fact) for fact in overdue(sight.study, datetime.fromisoformat(sight.last_seen).date())],
+        overdue=[fact_of_overdue(fact) for fact in overdue(sight.study, date.fromisoformat(until))],
         known=known[::-1],
-        drawing=drawing(known, sight.last_seen[:10]),
+        drawing=drawing(known, load),
+        imported=load if origin is Origin.IMPORT else None,
         days=days,
         dates={day.date for day in days},
         before=before,
@@ -211,23 +222,44 @@ def _dated(study: Study, struct: str) -> tuple[str, str] | None:
 def _days(desk: Desk, reader: Reader, number: str, before: str | None) -> tuple[list[ShownDay], str | None]:
     """Return the days on which something changed, the newest first, and the day before which there are more."""
     found = reader.study_days(ChangeFilter(studies=(number,))).days
-    dates = sorted({date for _, date in found if before is None or date < before}, reverse=True)
-    days = [_day(told(desk, reader.logged(found[number, date])), len(found[number, date])) for date in dates[:_DAYS]]
+    dates = sorted({each for _, each in found if before is None or each < before}, reverse=True)
+    days = [_day(told(desk, reader.logged(found[number, each])), len(found[number, each])) for each in dates[:_DAYS]]
     return days, dates[_DAYS - 1] if len(dates) > _DAYS else None
 
 
 def _day(changes: Sequence[LoggedChange], count: int | None = None) -> ShownDay:
     loud = [row for row in changes if not is_quiet(row)]
     quiet = [row for row in changes if is_quiet(row)]
-    shown = loud[:_MOST_ROWS]
+    runs = _runs(loud)
+    alone = [row for row in loud if (row.before, row.after) not in runs or not _is_site_status(row)] if runs else loud
+    shown = alone[:_MOST_ROWS]
     hushed = quiet[:_MOST_ROWS]
     return ShownDay(
         date=changes[0].date,
         versions=tuple(dict.fromkeys(row.version for row in changes)),
         line=shown_line(loud or changes),
         rows=tuple(map(shown_change, shown)),
+        runs=tuple(
+            (f"{len(run):,} sites: {in_words(before)} → {in_words(after)}", tuple(map(shown_change, run[:_MOST_ROWS])))
+            for (before, after), run in runs.items()
+        ),
         quiet=tuple(map(shown_change, hushed)),
-        more=(count or len(changes)) - len(shown) - len(hushed),
+        more=(count or len(changes)) - len(shown) - sum(len(run[:_MOST_ROWS]) for run in runs.values()) - len(hushed),
+    )
+
+
+def _runs(changes: Sequence[LoggedChange]) -> dict[tuple[Json, Json], list[LoggedChange]]:
+    """Return the rows of sites whose status changed alike, by what it was and is, where there are so many that they hide the others."""
+    found: dict[tuple[Json, Json], list[LoggedChange]] = {}
+    for row in changes:
+        if _is_site_status(row):
+            found.setdefault((row.before, row.after), []).append(row)
+    return {key: run for key, run in found.items() if len(run) >= _LONG_RUN}
+
+
+def _is_site_status(row: LoggedChange) -> bool:
+    return (
+        row.field == "locations" and row.attribute == "status" and all(isinstance(value, str | None) for value in (row.before, row.after))
     )
 
 
@@ -239,21 +271,21 @@ def _facts(reader: Reader, number: str) -> list[DatedFact]:
         ((row.date, str(fact["id"]), fact_words(fact)) for row in rows for fact in row.facts), key=lambda each: each[0], reverse=True
     )
     found = []
-    for date, day in groupby(said, key=lambda each: each[0]):
+    for since, day in groupby(said, key=lambda each: each[0]):
         counts: dict[tuple[str, str], int] = {}
         for _, fact, says in day:
             counts[fact, says] = counts.get((fact, says), 0) + 1
-        found += [DatedFact(date, fact, says, count) for (fact, says), count in counts.items()]
+        found += [DatedFact(since, fact, says, count) for (fact, says), count in counts.items()]
     return found
 
 
 def fact_of_overdue(fact: dict[str, Json]) -> str:
     """Return what is overdue in words."""
-    what, date, months = str(fact["what"]), str(fact["date"]), fact["months"]
+    what, expected, months = str(fact["what"]), str(fact["date"]), fact["months"]
     since = f"{months:,} months" if isinstance(months, int) and months > 1 else "a month" if months == 1 else "less than a month"
     if what == "results":
-        return f"No results are posted; primary completion was on {date}, {since} ago."
-    return f"{'Primary completion' if what == 'primary-completion' else 'Completion'} was expected by {date}, {since} ago."
+        return f"No results are posted; primary completion was on {expected}, {since} ago."
+    return f"{'Primary completion' if what == 'primary-completion' else 'Completion'} was expected by {expected}, {since} ago."
 
 
 def _modules(study: Study) -> list[tuple[str, list[ShownField]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from trialsync.errors import TrialsyncError
@@ -34,6 +34,7 @@ _MEMBERS: Final = 50
 _MOVES: Final = 30
 _COMPARED: Final = 2_000
 _LINES: Final = 60
+_LOOKED: Final = 20_000
 _POLLS: Final = 5
 _ASKED: Final = (
     Parameter("text", WORDS, "Members of which title or conditions hold these words."),
@@ -68,7 +69,7 @@ def watch(desk: Desk) -> Callable[[Request, Reader], Answer]:
         if row is not None:
             wanted = StudyFilter(watches=(name,), texts=(text,) if text else (), statuses=(status,) if status else ())
             members = list(reader.find_studies(wanted, after=asked.one("after"), limit=_MEMBERS + 1))
-        since = asked.one("since") or (desk.now() - timedelta(days=7)).date().isoformat()
+        since = asked.one("since") or _a_week_before(found["load"] or desk.now().date().isoformat())
         of_watch = ChangeFilter(watches=(name,), housekeeping=False)
         return rendering.page(
             "watch.html",
@@ -82,10 +83,16 @@ def watch(desk: Desk) -> Callable[[Request, Reader], Answer]:
             since=since,
             summary=_summary(desk, reader, name, since, asked_for=asked.one("since") is not None) if row else [],
             found=lines(desk, reader, _since(of_watch, since), limit=_LINES) if row else None,
+            quiet=reader.quiet(_since(of_watch, since), looked=_LOOKED) if row else None,
             polls=reader.polls(limit=_POLLS, watch=name),
         )
 
     return answered
+
+
+def _a_week_before(load: str) -> str:
+    """Return the ISO day a week before a load: what a watch last showed is news, however long ago that was."""
+    return (date.fromisoformat(load) - timedelta(days=7)).isoformat()
 
 
 def _since(wanted: ChangeFilter, day: str) -> ChangeFilter:
