@@ -93,6 +93,8 @@ def export_(
     \b
       trialsync export --datasette > metadata.json
       datasette trialsync.db --metadata metadata.json
+
+    Datasette shows the store itself, contact persons with it: think of that before it is put on a network.
     """
     others: dict[str, object] = {"--what": what, "--as-of": as_of, "--contacts": contacts, "--fresh": fresh}
     if for_datasette:
