@@ -23,8 +23,8 @@ def metadata(database: str) -> dict[str, Any]:
     """Return the metadata for a store that Datasette knows as ``database``, its file's name without the end."""
     return {
         "title": "trialsync",
-        "description": "Studies on ClinicalTrials.gov that trialsync follows, every version it saw, and what changed between them. It is the "
-        "store itself, with contact persons as the registry published them, which trialsync's own pages leave out.",
+        "description": "Studies on ClinicalTrials.gov that trialsync follows, every version it saw, and what changed between them. It is "
+        "the store itself, with contact persons as the registry published them, which trialsync's own pages leave out.",
         "source": SOURCE,
         "source_url": _SOURCE_URL,
         "databases": {
