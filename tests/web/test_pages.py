@@ -146,7 +146,7 @@ def test_the_same_question_has_the_same_number_of_rows(web: Visitor) -> None:
     link = next(link for link in found.links if link.startswith("/api/changes?"))
     count = len(web.json(f"{link}&limit=1000")["changes"])
     hidden = len(web.json("/api/changes?tier=housekeeping&limit=1000")["changes"])
-    assert f"{count} changes, 100 on this page; {hidden} housekeeping changes left out." in flat(found.text)
+    assert f"100 of {count} changes on this page; {hidden} housekeeping changes left out." in flat(found.text)
 
 
 def test_a_forms_empty_fields_leave_the_address(web: Visitor) -> None:
@@ -359,7 +359,7 @@ def test_the_first_page_says_what_it_is(web: Visitor, packaged: Path, tmp_path: 
     found = page(web, "/")
     assert "What changed in studies on ClinicalTrials.gov" in flat(found.text)
     assert {"/watches", "/studies", "/facts"} <= set(found.links)
-    assert re.search(r"\d+ studies and days, \d+ changes", flat(found.text))
+    assert re.search(r"\d+ studies and days, 100 of \d+ changes on this page", flat(found.text))
     assert "parkinson: no poll has completed since 2026-05-14" in found.text
     early = Visitor(make_app(packaged, settings_of(tmp_path, WATCHED), now=lambda: NOW - timedelta(days=1)))
     assert "no poll has completed" not in page(early, "/").text

@@ -274,3 +274,12 @@ def test_llms_txt_says_what_is_here(web: Visitor, packaged: Path, tmp_path: Path
     assert "A raw mirror." in noted
     empty = World(tmp_path, publish([invent(1)]), name="empty.db")
     assert "> 0 studies" in over(empty.store, tmp_path).get("/llms.txt").text
+
+
+def test_a_hyphen_and_an_underscore_are_one(web: Visitor) -> None:
+    """A parameter's name is read with hyphens and with underscores alike."""
+    for one, other in (
+        ("/api/studies/NCT09000024?as_of=2026-05-01", "/api/studies/NCT09000024?as-of=2026-05-01"),
+        ("/api/changes?seen-since=2026-05-10", "/api/changes?seen_since=2026-05-10"),
+    ):
+        assert web.json(one) == web.json(other)

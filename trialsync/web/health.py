@@ -52,7 +52,7 @@ def routes(
 
     def told(value: dict[str, Any], *, well: bool) -> JSONResponse:
         backup = settings().backup
-        return _json(_placeless(value, [store, *([backup.dir] if backup else ())]), well=well)
+        return _json(placeless(value, [store, *([backup.dir] if backup else ())]), well=well)
 
     def healthz(_: Request) -> Response:
         try:
@@ -84,12 +84,12 @@ def routes(
 _FRESH = {"Cache-Control": "no-store"}
 
 
-def _placeless(value: Any, places: Sequence[Path]) -> Any:
+def placeless(value: Any, places: Sequence[Path]) -> Any:
     """Return a value with the names alone of files and folders, whose places are nobody's business on the network."""
     if isinstance(value, dict):
-        return {name: _placeless(inside, places) for name, inside in value.items()}
+        return {name: placeless(inside, places) for name, inside in value.items()}
     if isinstance(value, list):
-        return [_placeless(each, places) for each in value]
+        return [placeless(each, places) for each in value]
     if not isinstance(value, str):
         return value
     for place in places:

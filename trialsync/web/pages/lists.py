@@ -9,13 +9,13 @@ from trialsync.store.filters import ChangeFilter
 from trialsync.store.study_filters import StudyFilter
 from trialsync.study.facts import FACTS
 from trialsync.study.fields import ABOUT_THE_WHOLE, FIELDS
-from trialsync.sync.health import advice, health
+from trialsync.sync.health import health
 from trialsync.web.api.filters import STUDIES, study_filter
 from trialsync.web.api.parameters import Parameter, read
 from trialsync.web.api.values import NCT_ID, WORDS, BadValue
 from trialsync.web.pages import rendering
 from trialsync.web.pages.asking import linked
-from trialsync.web.pages.recent import lines
+from trialsync.web.pages.recent import advised, lines
 from trialsync.web.problems import not_found
 
 if TYPE_CHECKING:
@@ -112,6 +112,6 @@ def about(desk: Desk) -> Callable[[Request, Reader], Answer]:
         read(request.scope["query_string"], (), desk.now())
         stands = health(reader, desk.settings, desk.now())
         # What changes with the clock alone stays out, so that the page keeps its tag between two polls.
-        return rendering.page("about.html", stands=stands, advice=list(advice(stands)), note=desk.settings.site.note)
+        return rendering.page("about.html", stands=stands, advice=advised(desk, stands), note=desk.settings.site.note)
 
     return answered

@@ -21,6 +21,7 @@ from trialsync.web.api.filters import CHANGES, change_filter, check_known
 from trialsync.web.api.following import watch_rows
 from trialsync.web.api.parameters import Parameter, read
 from trialsync.web.api.values import Choice, Flag, Whole
+from trialsync.web.health import placeless
 from trialsync.web.pages import rendering
 from trialsync.web.pages.asking import linked, without_empty
 from trialsync.web.pages.rows import ShownChange, ShownLine, by_day, shown_change, shown_line
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from trialsync.model import LoggedChange
     from trialsync.store.reader import Reader
+    from trialsync.sync.health import Health
     from trialsync.web.api.parameters import Asked
     from trialsync.web.desk import Desk, Endpoint
 
@@ -222,7 +224,7 @@ def _form(desk: Desk, reader: Reader, typed: dict[str, str], repeated: dict[str,
         "typed": typed,
         "repeated": repeated,
         "watches": watches,
-        "advice": list(advice(health(reader, desk.settings, desk.now()))),
+        "advice": advised(desk, health(reader, desk.settings, desk.now())),
         "notices": reader.notices()[-_NOTICES:][::-1],
         "kinds": [each.value for each in Kind],
         "tiers": [each.value for each in Tier],
@@ -230,6 +232,13 @@ def _form(desk: Desk, reader: Reader, typed: dict[str, str], repeated: dict[str,
         "facts": [rule.id for rule in FACTS if rule.recorded],
         "fields": [field.name for field in FIELDS if field.tier is Tier.HEADLINE],
     }
+
+
+def advised(desk: Desk, stands: Health) -> list[str]:
+    """Return a sentence for each thing that is wrong, without the places of files."""
+    backup = desk.settings.backup
+    found: list[str] = placeless(list(advice(stands)), [desk.store, *([backup.dir] if backup else ())])
+    return found
 
 
 def _repeated(asked: Asked) -> dict[str, list[str]]:
