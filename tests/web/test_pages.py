@@ -406,3 +406,21 @@ def test_a_watch_is_compared_with_its_last_load(tmp_path: Path) -> None:
     assert "Nothing." in found
     world.next()
     assert re.search(r"\d housekeeping changes? alone\.", flat(page(web, "/watches/ataxia").text))
+
+
+def test_a_study_says_what_it_is_about(tmp_path: Path) -> None:
+    """The study's page has its summary, criteria and outcomes to unfold, whatever shape and length they have."""
+    outcomes = [{"measure": "Gait speed", "timeFrame": "2 years", "description": "Over 10 m"}, "odd", {"measure": 7}]
+    one = edited(
+        invent(1),
+        descriptionModule__briefSummary="Walks <b>slowly</b>. " * 1_000,
+        eligibilityModule__eligibilityCriteria="Inclusion:\n\n* 18 or older",
+        outcomesModule__primaryOutcomes=outcomes,
+    )
+    world = World(tmp_path, publish([one]))
+    world.poll()
+    found = page(visitor(world.store, settings_of(tmp_path)), "/studies/NCT00000001")
+    text = flat(found.text)
+    assert all(each in text for each in ("Brief summary", "Walks <b>slowly</b>.", "* 18 or older", "Gait speed 2 years", "Over 10 m"))
+    assert text.count("Walks") < 400
+    assert "the whole as JSON of Brief summary" in text

@@ -20,6 +20,7 @@ from trialsync.web.api.parameters import Parameter, read
 from trialsync.web.api.values import BadValue, Day, Whole
 from trialsync.web.pages import rendering
 from trialsync.web.pages.asking import study_of
+from trialsync.web.pages.protocol import protocol
 from trialsync.web.pages.rendering import in_words
 from trialsync.web.pages.rows import ShownChange, ShownLine, cut, is_quiet, shown_change, shown_line, text_of, told
 from trialsync.web.pages.timeline import FIELDS, drawing, states
@@ -139,6 +140,7 @@ def _as_it_is(desk: Desk, reader: Reader, sight: Sight, before: str | None) -> A
         headline=_headline(sight),
         sight=sight,
         presence=_PRESENCES.get(sight.presence),
+        protocol=protocol(sight.study),
         facts=_facts(reader, number),
         most_facts=_MOST_FACTS,
         overdue=[fact_of_overdue(fact) for fact in overdue(sight.study, date.fromisoformat(until))],
