@@ -42,7 +42,7 @@ _STATUSES: Final = {
 }
 _ALWAYS: Final = ("304", "400", "404", "405", "406", "414", "421", "422", "500", "503")
 _HEADERS: Final = {
-    "ETag": {"description": "The same for the same answer.", "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}},
+    "ETag": {"description": "The same for the same answer.", "schema": {"type": "string", "pattern": '^W/"[0-9a-f]{32}"$'}},
 }
 _LINK: Final = {"Link": {"description": 'Where one reads on: <address>; rel="next".', "schema": {"type": "string"}}}
 
