@@ -91,6 +91,8 @@ def demo(folder: Path) -> None:
         f"  {command} log {_STORY} --all",
         f"  {command} show NCT07263919",
         f"  {command} show {_STORY} --as-of 2026-05-01 --format table",
+        "in a browser:",
+        f"  {command} serve",
         "and then follow the real registry:",
         f"  {program} init 'https://clinicaltrials.gov/search?cond=Parkinson%20Disease'",
         f"  {program} sync",
