@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trialsync.store.seal import VERSION_COLUMNS, seal_version
+from trialsync.store.seal import VERSION_COLUMNS, seal_version, version_columns
 from trialsync.store.study_writer import StudyWriter
 from trialsync.study.diff import RULE
 
@@ -32,21 +32,7 @@ class FirstWriter(StudyWriter):
         for number, (version, digest, first) in enumerate(firsts, start=last_number + 1):
             studies.append((*first.headlines.values(), version.number, digest, version.nct_id))
             rows = [self._first_row(*row) for row in first.rows]
-            columns = (
-                version.nct_id,
-                version.number,
-                version.registry_version,
-                version.date,
-                1,
-                version.not_before,
-                version.load,
-                version.posted,
-                version.seen,
-                version.origin.value,
-                version.fingerprint,
-                rows[0][0] if rows else None,
-                rows[-1][0] if rows else None,
-            )
+            columns = version_columns(version, 1, rows)
             versions.append((number, *columns, RULE, seal_version(columns, RULE, *rows)))
             contents.append((number, first.content))
             changes += [(row[0], number, self._fields[row[1]][0], row[2], row[7]) for row in rows]

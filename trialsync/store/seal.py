@@ -16,6 +16,7 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trialsync.model import Version
     from trialsync.store.connection import Connection
 
 _SEAL_BYTES: Final = 8
@@ -70,6 +71,25 @@ def version_rows(
             f"{later if late else ''}) AND NOT EXISTS (SELECT 1 FROM occasions o WHERE o.change_id = c.id) ORDER BY c.id",
             (version_id, *given),
         )
+    )
+
+
+def version_columns(version: Version, ordinal: int, rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+    """Return VERSION_COLUMNS of a version that is recorded with these rows of the log, ``ordinal`` among those of its date."""
+    return (
+        version.nct_id,
+        version.number,
+        version.registry_version,
+        version.date,
+        ordinal,
+        version.not_before,
+        version.load,
+        version.posted,
+        version.seen,
+        version.origin.value,
+        version.fingerprint,
+        rows[0][0] if rows else None,
+        rows[-1][0] if rows else None,
     )
 
 

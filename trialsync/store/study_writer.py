@@ -14,7 +14,7 @@ from trialsync.model import Kind, Origin, Presence
 from trialsync.store import codec, contents
 from trialsync.store.page import Pages
 from trialsync.store.rows import VERSION_COLUMNS, Known, headline_columns, sound, version
-from trialsync.store.seal import OCCASION_COLUMNS, seal, seal_version
+from trialsync.store.seal import OCCASION_COLUMNS, seal, seal_version, version_columns
 from trialsync.store.seal import VERSION_COLUMNS as VERSION_SEALED
 from trialsync.study import record
 from trialsync.study.diff import RULE
@@ -129,21 +129,7 @@ class StudyWriter(Pages):
             self._make_difference(version.nct_id, latest, content)
         ordinal = self._ordinal(version.nct_id, version.date)
         rows = [self._baseline_row(change) if baseline else self._row(change, version.date) for change in changes]
-        columns = (
-            version.nct_id,
-            version.number,
-            version.registry_version,
-            version.date,
-            ordinal,
-            version.not_before,
-            version.load,
-            version.posted,
-            version.seen,
-            version.origin.value,
-            version.fingerprint,
-            rows[0][0] if rows else None,
-            rows[-1][0] if rows else None,
-        )
+        columns = version_columns(version, ordinal, rows)
         version_id = self._db.execute(
             f"INSERT INTO versions ({VERSION_SEALED}, rule, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*columns, RULE, seal_version(columns, RULE, *rows)),
