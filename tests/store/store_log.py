@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from trialsync.model import Change, Kind, Origin, Presence, Tier, Version, Watch, instant
 from trialsync.store import schema
+from trialsync.store.first import first
 from trialsync.store.writer import Writer
 from trialsync.study import record
-from trialsync.study.diff import baseline, diff
+from trialsync.study.diff import diff
 from trialsync.study.fingerprint import bytes_digest, fingerprint
 
 if TYPE_CHECKING:
@@ -111,12 +112,14 @@ def add_in_page(
         return known.version
     posted = record.posted(study)
     fresh = Version(nct_id, 1, None, posted or load, None, load, posted, instant(writer._now()), origin, mark)
-    if known is not None:
+    if known is None:
+        writer.add_firsts([(fresh, bytes_digest(nct_id.encode()), first(study, "core"))])
+    else:
         by_sponsor = posted is not None and posted > known.version.load
         date = posted if by_sponsor and posted is not None else load
         fresh = replace(fresh, number=known.version.number + 1, date=date, not_before=known.version.load)
-    changes = baseline(study) if known is None else diff(writer.study(nct_id), study)
-    writer.add_version(fresh, study, bytes_digest(nct_id.encode()), changes, baseline=known is None, facts=facts)
+        changes = diff(writer.study(nct_id), study)
+        writer.add_version(fresh, study, bytes_digest(nct_id.encode()), changes, facts=facts)
     return fresh
 
 

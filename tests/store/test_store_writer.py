@@ -15,6 +15,7 @@ from trialsync.errors import BadDate, StoreDamaged, StoreError, UnknownWatch, Us
 from trialsync.model import Ended, Kind, Origin, Poll, Presence, Watch, instant
 from trialsync.store import codec
 from trialsync.store.filters import ChangeFilter
+from trialsync.store.first import first
 from trialsync.store.reader import Reader
 from trialsync.store.verify import verify
 from trialsync.study import record
@@ -129,7 +130,7 @@ def test_all_fields_may_have_baseline_rows(store: Path) -> None:
     with take(store) as writer, writer.page():
         version = add_in_page(writer, STUDIES["NCT00000002"], "2026-02-04")
         fresh = type(version)(FIRST_ID, 1, None, "2026-01-10", None, "2026-02-04", None, version.seen, Origin.IMPORT, "1-0")
-        writer.add_version(fresh, FIRST, None, wanted, baseline=True)
+        writer.add_firsts([(fresh, None, first(FIRST, "all"))])
     with Reader.open(store) as reader:
         assert [row.after for row in reader.changes_of(FIRST_ID)] == [each.after for each in wanted]
         assert len(wanted) > len(baseline(FIRST))
@@ -152,7 +153,7 @@ def test_a_version_out_of_order_is_refused(store: Path) -> None:
     with take(store) as writer:
         version = add(writer, FIRST, "2026-02-04")
         with pytest.raises(StoreError, match="version 1 can't follow version 1"), writer.page():
-            writer.add_version(version, FIRST, None, [], baseline=False)
+            writer.add_version(version, FIRST, None, [])
         with pytest.raises(StoreError, match="NCT00000009 is not in"), writer.page():
             writer.add_whole(
                 whole("registry.presence", Kind.ADDED, None, "listed"),

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trialsync.store.seal import VERSION_COLUMNS, seal_version, version_columns
 from trialsync.store.study_writer import StudyWriter
@@ -31,7 +31,7 @@ class FirstWriter(StudyWriter):
         names: tuple[str, ...] = ()
         for number, (version, digest, first) in enumerate(firsts, start=last_number + 1):
             studies.append((*first.headlines.values(), version.number, digest, version.nct_id))
-            rows = [self._first_row(*row) for row in first.rows]
+            rows = [self._baseline_row(*row) for row in first.rows]
             columns = version_columns(version, 1, rows)
             versions.append((number, *columns, RULE, seal_version(columns, RULE, *rows)))
             contents.append((number, first.content))
@@ -48,9 +48,3 @@ class FirstWriter(StudyWriter):
         self._db.many("INSERT INTO contents (version_id, content) VALUES (?, ?)", contents)
         self._db.many("INSERT INTO changes (id, version_id, field_id, item, baseline, tier) VALUES (?, ?, ?, ?, 1, ?)", changes)
         self._db.many("INSERT INTO study_countries (country, nct_id) VALUES (?, ?)", countries)
-
-    def _first_row(self, field: str, item: str | None, tier: str) -> tuple[Any, ...]:
-        """Return a row of the log without what the field or the version says already; as it is sealed."""
-        _, own = self._fields.get(field) or self._new_field(field, tier)
-        self._last_id += 1
-        return (self._last_id, field, item, None, 1, None, None, None if tier == own else tier, None, None, None)

@@ -105,7 +105,7 @@ class LogWriter(StudyWriter):
     ) -> None:
         for change, facts in added:
             if baseline:
-                row = self._baseline_row(change)
+                row = self._baseline_row(change.field, change.item, change.tier.value)
                 # Its id is not among those that the version was given: the date is what finds it.
                 self._write_rows(version_id, [(*row[:5], date, *row[6:])])
             else:

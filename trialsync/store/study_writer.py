@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import orjson
 
 from trialsync.errors import StoreError
-from trialsync.model import Kind, Origin, Presence
+from trialsync.model import Origin, Presence
 from trialsync.store import codec, contents
 from trialsync.store.page import Pages
 from trialsync.store.rows import VERSION_COLUMNS, Known, headline_columns, sound, version
@@ -110,25 +110,23 @@ class StudyWriter(Pages):
         bytes_digest: bytes | None,
         changes: Sequence[Change],
         *,
-        baseline: bool,
         facts: Mapping[int, Sequence[Mapping[str, Json]]] | None = None,
     ) -> None:
-        """Record a study's next version, inside a page: its content, its headline columns, and the changes that led to it.
+        """Record the next version of a study that is known, inside a page: its content, its columns, the changes that led to it.
 
         ``version.number`` is the latest number plus one. ``facts`` are those of a change, by its place in ``changes``; each has an ``id``
-        and a ``rule``. Baseline rows keep no values: the reader takes them from the version. Raises StoreError for a number out of order,
-        RecordError for a record that is no valid JSON.
+        and a ``rule``. Raises StoreError for a study that is not known or a number out of order, RecordError for a record that is no valid
+        JSON.
         """
         self._check_page()
         content = codec.text(study)
-        latest = self._db.value("SELECT version FROM studies WHERE nct_id = ?", (version.nct_id,)) or 0
+        latest = self._latest(version.nct_id)
         if version.number != latest + 1:
             raise StoreError(f"{version.nct_id}: version {version.number} can't follow version {latest}")
-        self._write_study(version, study, bytes_digest, is_new=latest == 0)
-        if latest:
-            self._make_difference(version.nct_id, latest, content)
+        self._write_study(version, study, bytes_digest)
+        self._make_difference(version.nct_id, latest, content)
         ordinal = self._ordinal(version.nct_id, version.date)
-        rows = [self._baseline_row(change) if baseline else self._row(change, version.date) for change in changes]
+        rows = [self._row(change, version.date) for change in changes]
         columns = version_columns(version, ordinal, rows)
         version_id = self._db.execute(
             f"INSERT INTO versions ({VERSION_SEALED}, rule, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -136,27 +134,21 @@ class StudyWriter(Pages):
         )
         self._pack(version_id, content)
         self._write_rows(version_id, rows)
-        if not baseline:
-            for place, (row, change) in enumerate(zip(rows, changes, strict=True)):
-                self._write_words(row[0], change, (facts or {}).get(place, ()))
+        for place, (row, change) in enumerate(zip(rows, changes, strict=True)):
+            self._write_words(row[0], change, (facts or {}).get(place, ()))
 
     def _ordinal(self, nct_id: str, date: str) -> int:
         """Return which version of its date the next one is; those of the registry's history have a number of their own, and don't count."""
         count = self._db.value("SELECT count(*) FROM versions WHERE nct_id = ? AND date = ? AND origin <> 'history'", (nct_id, date))
         return int(count) + 1
 
-    def _write_study(self, version: Version, study: Study, bytes_digest: bytes | None, *, is_new: bool) -> None:
+    def _write_study(self, version: Version, study: Study, bytes_digest: bytes | None) -> None:
         columns = {**headline_columns(study), "version": version.number, "bytes_digest": bytes_digest, "nct_id": version.nct_id}
-        if is_new:
-            self._db.execute(
-                f"INSERT INTO studies ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", tuple(columns.values())
-            )
-        else:
-            listed = self._db.value("SELECT countries FROM studies WHERE nct_id = ?", (version.nct_id,))
-            left = ((country, version.nct_id) for country in orjson.loads(listed))
-            self._db.many("DELETE FROM study_countries WHERE country = ? AND nct_id = ?", left)
-            changed = ", ".join(f"{name} = ?" for name in columns if name != "nct_id")
-            self._db.execute(f"UPDATE studies SET {changed} WHERE nct_id = ?", tuple(columns.values()))
+        listed = self._db.value("SELECT countries FROM studies WHERE nct_id = ?", (version.nct_id,))
+        left = ((country, version.nct_id) for country in orjson.loads(listed))
+        self._db.many("DELETE FROM study_countries WHERE country = ? AND nct_id = ?", left)
+        changed = ", ".join(f"{name} = ?" for name in columns if name != "nct_id")
+        self._db.execute(f"UPDATE studies SET {changed} WHERE nct_id = ?", tuple(columns.values()))
         countries = ((country, version.nct_id) for country in record.countries(study))
         self._db.many("INSERT INTO study_countries (country, nct_id) VALUES (?, ?)", countries)
 
@@ -178,27 +170,15 @@ class StudyWriter(Pages):
         if len(difference) < len(blob):
             self._db.execute("UPDATE contents SET content = ? WHERE version_id = ?", (difference, version_id))
 
-    def _baseline_row(self, change: Change) -> _Row:
+    def _baseline_row(self, field: str, item: str | None, tier: str) -> _Row:
         """Return a row of the log without what the field or the version says already."""
-        _, tier = self._field(change)
+        _, own = self._field(field, tier)
         self._last_id += 1
-        return (
-            self._last_id,
-            change.field,
-            change.item,
-            change.attribute,
-            1,
-            None,
-            None if change.kind is Kind.ADDED else change.kind.value,
-            None if change.tier == tier else change.tier.value,
-            None,
-            None,
-            None,
-        )
+        return (self._last_id, field, item, None, 1, None, None, None if tier == own else tier, None, None, None)
 
     def _row(self, change: Change, date: str) -> _Row:
         """Return a row of the log with all that it says."""
-        self._field(change)
+        self._field(change.field, change.tier.value)
         self._last_id += 1
         return (
             self._last_id,
@@ -297,11 +277,11 @@ class StudyWriter(Pages):
         """Write the digest of bytes that turned out to hold the latest content."""
         self._db.execute("UPDATE studies SET bytes_digest = ? WHERE nct_id = ?", (digest, nct_id))
 
-    def _field(self, change: Change) -> tuple[int, str]:
-        return self._fields.get(change.field) or self._new_field(change.field, change.tier.value)
-
-    def _new_field(self, name: str, tier: str) -> tuple[int, str]:
-        """Write a field that the vocabulary does not have; return its id and tier."""
+    def _field(self, name: str, tier: str) -> tuple[int, str]:
+        """Return a field's id and tier; one that the vocabulary does not have is written, with this tier."""
+        found = self._fields.get(name)
+        if found is not None:
+            return found
         is_known = name.startswith(WATCH_PREFIX)
         number = self._db.execute("INSERT INTO fields (name, tier, core, known) VALUES (?, ?, 0, ?)", (name, tier, int(is_known)))
         self._fields[name] = (number, tier)

@@ -241,7 +241,7 @@ class Receiver:
         )
         # Asked only by a fact that needs the past: nearly none does.
         step = Step(old, study, changes, version.date, lambda: self.writer.studies(nct_id, before=version.number))
-        self.writer.add_version(version, study, digest, changes, baseline=False, facts=facts_of(step))
+        self.writer.add_version(version, study, digest, changes, facts=facts_of(step))
         self.tally.updated += 1
         self.tally.recorded(changes)
         if any(change.by is By.REGISTRY for change in changes):
