@@ -266,7 +266,6 @@ def test_a_killed_writer_holds_nothing(world: World) -> None:
     writer._lock.release()  # what the system does for a process that is killed, its row left as it was
     assert writing_now(world.store) is None
     writer._db.raw.close()
-    writer._packer.shutdown()
     with world.writer():
         assert writing_now(world.store) is not None
 

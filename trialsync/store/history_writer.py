@@ -107,7 +107,6 @@ class HistoryWriter(LogWriter):
         What has to be read of them later is by their new numbers; ``insert`` fills the room, all of it, before the page ends.
         """
         self._check_page()
-        self._write_packed()
         # The version before the room is a difference from the one behind it, which it will not stand before any more.
         if place > 1:
             self._write_content(nct_id, place - 1, codec.pack(contents.text(self._db, nct_id, place - 1)))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Pages:
-    """A connection to write through, page by page; the parts of a writer extend ``_finish``, ``_keep`` and ``_drop``."""
+    """A connection to write through, page by page; the parts of a writer extend ``_keep`` and ``_drop``."""
 
     def __init__(self, connection: Connection, now: Callable[[], datetime]) -> None:
         self.path = connection.path
@@ -38,7 +38,6 @@ class Pages:
         try:
             with self._db.atomic():
                 yield
-                self._finish()
         except BaseException:
             self._drop()
             raise
@@ -50,9 +49,6 @@ class Pages:
     def _check_page(self) -> None:
         if not self._in_page:
             raise RuntimeError("what changes a study belongs inside page()")
-
-    def _finish(self) -> None:
-        """Write what the page still owes, before it is committed."""
 
     def _keep(self) -> None:
         """Remember what the page added."""

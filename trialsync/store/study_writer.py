@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
 
@@ -22,7 +21,6 @@ from trialsync.study.fields import PRESENCE, WATCH_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
     from datetime import datetime
 
     from trialsync.model import Change, Json, Study, Version
@@ -31,17 +29,11 @@ if TYPE_CHECKING:
     _Row: TypeAlias = tuple[int, str, str | None, str | None, int, str | None, str | None, str | None, str | None, str | None, str | None]
 
 
-_MOST_PACKING: Final = 64
-"""How many contents may wait to be compressed, so that memory stays bounded."""
-
-
 class StudyWriter(Pages):
     """The writer's part for studies."""
 
     def __init__(self, connection: Connection, now: Callable[[], datetime]) -> None:
         super().__init__(connection, now)
-        self._packer = ThreadPoolExecutor(1, "packer")
-        self._packing: dict[int, Future[bytes]] = {}
         self._remember()
 
     def _remember(self) -> None:
@@ -51,24 +43,8 @@ class StudyWriter(Pages):
         }
         self._last_id: int = self._db.value("SELECT seq FROM sqlite_sequence WHERE name = 'changes'") or 0
 
-    def _pack(self, version_id: int, content: bytes) -> None:
-        """Compress a content beside everything else, and write it later: compressing is half of an import's work, and needs no Python."""
-        self._packing[version_id] = self._packer.submit(codec.pack, content)
-        if len(self._packing) >= _MOST_PACKING:
-            self._write_packed()
-
-    def _write_packed(self) -> None:
-        packed = [(version_id, packing.result()) for version_id, packing in self._packing.items()]
-        self._packing = {}
-        self._db.many("INSERT INTO contents (version_id, content) VALUES (?, ?)", packed)
-
-    def _finish(self) -> None:
-        super()._finish()
-        self._write_packed()
-
     def _drop(self) -> None:
         super()._drop()
-        self._packing = {}
         self._remember()
 
     def known(self, nct_ids: Iterable[str]) -> dict[str, Known]:
@@ -89,12 +65,10 @@ class StudyWriter(Pages):
 
         Raises StoreError where there is no such study, StoreDamaged where it can't be read.
         """
-        self._write_packed()
         return contents.study(self._db, nct_id, self._latest(nct_id) if version is None else version)
 
     def studies(self, nct_id: str, *, before: int) -> Iterator[Study]:
         """Yield a study's contents at the versions before a number, the newest first. Raises StoreDamaged where one can't be read."""
-        self._write_packed()
         yield from contents.studies(self._db, nct_id, before=before)
 
     def _latest(self, nct_id: str) -> int:
@@ -132,7 +106,7 @@ class StudyWriter(Pages):
             f"INSERT INTO versions ({VERSION_SEALED}, rule, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*columns, RULE, seal_version(columns, RULE, *rows)),
         )
-        self._pack(version_id, content)
+        self._db.execute("INSERT INTO contents (version_id, content) VALUES (?, ?)", (version_id, codec.pack(content)))
         self._write_rows(version_id, rows)
         for place, (row, change) in enumerate(zip(rows, changes, strict=True)):
             self._write_words(row[0], change, (facts or {}).get(place, ()))
@@ -156,7 +130,6 @@ class StudyWriter(Pages):
         """Rewrite what was the latest content as its difference from the content that follows it, where that is smaller."""
         if number % codec.KEYFRAME == 0:
             return
-        self._write_packed()
         version_id, blob = self._db.row(
             "SELECT v.id, c.content FROM versions v LEFT JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? AND v.number = ?",
             (nct_id, number),

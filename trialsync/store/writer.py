@@ -111,7 +111,6 @@ class Writer(FirstWriter, HistoryWriter, LogWriter, PollWriter, WatchWriter, Not
         except StoreUnwritable:
             pass  # a full disk: the lock decides, the row is only a name
         finally:
-            self._packer.shutdown()
             self._db.raw.close()
             self._lock.release()
 
