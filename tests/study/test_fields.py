@@ -215,13 +215,6 @@ def test_key_parts(name: str, key: tuple[str, ...]) -> None:
     assert each.items.key == key
 
 
-@pytest.mark.skipif(not METADATA.is_file(), reason="the registry's own description of its data is not at hand")
-def test_markup_is_the_registrys() -> None:
-    """The fields marked as markup are those whose leaves the registry calls markup."""
-    markup = {".".join(path) for path, kind in registry_leaves() if kind == "markup"}
-    assert {each.path for each in FIELDS if each.markup} == {each.path for each in FIELDS if each.path in markup}
-
-
 def test_a_study_with_everything_has_every_field() -> None:
     """A study that holds every leaf splits into every field of the table, each once."""
     assert sorted(each.name for each, _ in split(whole_study())) == sorted(each.name for each in FIELDS)

@@ -65,7 +65,6 @@ class Field:
     attributes: tuple[str, ...] = ()
     by: By | None = None
     core: bool = False
-    markup: bool = False
     known: bool = True
 
 
@@ -238,7 +237,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("status.lastUpdatePostDate", "protocolSection.statusModule.lastUpdatePostDateStruct.date", HOUSEKEEPING, core=True),
     Field("design.phases", "protocolSection.designModule.phases", HEADLINE, core=True),
     Field("design.enrollmentCount", "protocolSection.designModule.enrollmentInfo.count", HEADLINE, core=True),
-    Field("eligibility.criteria", "protocolSection.eligibilityModule.eligibilityCriteria", HEADLINE, core=True, markup=True),
+    Field("eligibility.criteria", "protocolSection.eligibilityModule.eligibilityCriteria", HEADLINE, core=True),
     Field("eligibility.minAge", "protocolSection.eligibilityModule.minimumAge", HEADLINE, core=True),
     Field("eligibility.maxAge", "protocolSection.eligibilityModule.maximumAge", HEADLINE, core=True),
     Field("eligibility.sex", "protocolSection.eligibilityModule.sex", HEADLINE, core=True),
@@ -271,7 +270,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("status.statusVerifiedDate", "protocolSection.statusModule.statusVerifiedDate", HOUSEKEEPING),
     Field("status.lastKnownStatus", "protocolSection.statusModule.lastKnownStatus", DETAIL),
     Field("status.delayedPosting", "protocolSection.statusModule.delayedPosting", DETAIL),
-    Field("status.whyStopped", "protocolSection.statusModule.whyStopped", HEADLINE, markup=True),
+    Field("status.whyStopped", "protocolSection.statusModule.whyStopped", HEADLINE),
     Field("status.expandedAccessHasExpandedAccess", "protocolSection.statusModule.expandedAccessInfo.hasExpandedAccess", DETAIL),
     Field("status.expandedAccessNctId", "protocolSection.statusModule.expandedAccessInfo.nctId", DETAIL),
     Field("status.expandedAccessStatusForNctId", "protocolSection.statusModule.expandedAccessInfo.statusForNctId", DETAIL),
@@ -321,8 +320,8 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("oversight.isUsExport", "protocolSection.oversightModule.isUsExport", DETAIL),
     Field("oversight.fdaaa801Violation", "protocolSection.oversightModule.fdaaa801Violation", DETAIL),
     # description
-    Field("description.briefSummary", "protocolSection.descriptionModule.briefSummary", DETAIL, markup=True),
-    Field("description.detailedDescription", "protocolSection.descriptionModule.detailedDescription", DETAIL, markup=True),
+    Field("description.briefSummary", "protocolSection.descriptionModule.briefSummary", DETAIL),
+    Field("description.detailedDescription", "protocolSection.descriptionModule.detailedDescription", DETAIL),
     # conditions
     Field("conditions.conditions", "protocolSection.conditionsModule.conditions", HEADLINE),
     Field("conditions.keywords", "protocolSection.conditionsModule.keywords", DETAIL),
@@ -336,26 +335,24 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("design.targetDuration", "protocolSection.designModule.targetDuration", DETAIL),
     Field("design.allocation", "protocolSection.designModule.designInfo.allocation", HEADLINE),
     Field("design.interventionModel", "protocolSection.designModule.designInfo.interventionModel", DETAIL),
-    Field(
-        "design.interventionModelDescription", "protocolSection.designModule.designInfo.interventionModelDescription", DETAIL, markup=True
-    ),
+    Field("design.interventionModelDescription", "protocolSection.designModule.designInfo.interventionModelDescription", DETAIL),
     Field("design.primaryPurpose", "protocolSection.designModule.designInfo.primaryPurpose", DETAIL),
     Field("design.observationalModel", "protocolSection.designModule.designInfo.observationalModel", DETAIL),
     Field("design.timePerspective", "protocolSection.designModule.designInfo.timePerspective", DETAIL),
     Field("design.masking", "protocolSection.designModule.designInfo.maskingInfo.masking", HEADLINE),
-    Field("design.maskingDescription", "protocolSection.designModule.designInfo.maskingInfo.maskingDescription", DETAIL, markup=True),
+    Field("design.maskingDescription", "protocolSection.designModule.designInfo.maskingInfo.maskingDescription", DETAIL),
     Field("design.whoMasked", "protocolSection.designModule.designInfo.maskingInfo.whoMasked", DETAIL),
     Field("design.bioSpecRetention", "protocolSection.designModule.bioSpec.retention", DETAIL),
-    Field("design.bioSpecDescription", "protocolSection.designModule.bioSpec.description", DETAIL, markup=True),
+    Field("design.bioSpecDescription", "protocolSection.designModule.bioSpec.description", DETAIL),
     Field("design.enrollmentType", "protocolSection.designModule.enrollmentInfo.type", DETAIL),
     # outcomes
     Field("outcomes.other", "protocolSection.outcomesModule.otherOutcomes", DETAIL, items=_OUTCOMES),
     # eligibility
     Field("eligibility.healthyVolunteers", "protocolSection.eligibilityModule.healthyVolunteers", DETAIL),
     Field("eligibility.genderBased", "protocolSection.eligibilityModule.genderBased", DETAIL),
-    Field("eligibility.genderDescription", "protocolSection.eligibilityModule.genderDescription", DETAIL, markup=True),
+    Field("eligibility.genderDescription", "protocolSection.eligibilityModule.genderDescription", DETAIL),
     Field("eligibility.stdAges", "protocolSection.eligibilityModule.stdAges", DETAIL),
-    Field("eligibility.studyPopulation", "protocolSection.eligibilityModule.studyPopulation", DETAIL, markup=True),
+    Field("eligibility.studyPopulation", "protocolSection.eligibilityModule.studyPopulation", DETAIL),
     Field("eligibility.samplingMethod", "protocolSection.eligibilityModule.samplingMethod", DETAIL),
     # contacts
     Field("contacts.centralContacts", "protocolSection.contactsLocationsModule.centralContacts", HOUSEKEEPING, items=_CONTACTS),
@@ -366,14 +363,14 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("references.availIpds", "protocolSection.referencesModule.availIpds", DETAIL, items=_AVAIL_IPDS),
     # ipdSharingStatement
     Field("ipdSharingStatement.ipdSharing", "protocolSection.ipdSharingStatementModule.ipdSharing", DETAIL),
-    Field("ipdSharingStatement.description", "protocolSection.ipdSharingStatementModule.description", DETAIL, markup=True),
+    Field("ipdSharingStatement.description", "protocolSection.ipdSharingStatementModule.description", DETAIL),
     Field("ipdSharingStatement.infoTypes", "protocolSection.ipdSharingStatementModule.infoTypes", DETAIL),
-    Field("ipdSharingStatement.timeFrame", "protocolSection.ipdSharingStatementModule.timeFrame", DETAIL, markup=True),
-    Field("ipdSharingStatement.accessCriteria", "protocolSection.ipdSharingStatementModule.accessCriteria", DETAIL, markup=True),
+    Field("ipdSharingStatement.timeFrame", "protocolSection.ipdSharingStatementModule.timeFrame", DETAIL),
+    Field("ipdSharingStatement.accessCriteria", "protocolSection.ipdSharingStatementModule.accessCriteria", DETAIL),
     Field("ipdSharingStatement.url", "protocolSection.ipdSharingStatementModule.url", DETAIL),
     # results.participantFlow
-    Field("results.participantFlow.preAssignmentDetails", "resultsSection.participantFlowModule.preAssignmentDetails", DETAIL, markup=True),
-    Field("results.participantFlow.recruitmentDetails", "resultsSection.participantFlowModule.recruitmentDetails", DETAIL, markup=True),
+    Field("results.participantFlow.preAssignmentDetails", "resultsSection.participantFlowModule.preAssignmentDetails", DETAIL),
+    Field("results.participantFlow.recruitmentDetails", "resultsSection.participantFlowModule.recruitmentDetails", DETAIL),
     Field("results.participantFlow.typeUnitsAnalyzed", "resultsSection.participantFlowModule.typeUnitsAnalyzed", DETAIL),
     Field("results.participantFlow.groups", "resultsSection.participantFlowModule.groups", DETAIL, items=_GROUPS),
     Field("results.participantFlow.periods", "resultsSection.participantFlowModule.periods", DETAIL, items=_PERIODS),
@@ -382,7 +379,6 @@ FIELDS: Final[tuple[Field, ...]] = (
         "results.baselineCharacteristics.populationDescription",
         "resultsSection.baselineCharacteristicsModule.populationDescription",
         DETAIL,
-        markup=True,
     ),
     Field("results.baselineCharacteristics.typeUnitsAnalyzed", "resultsSection.baselineCharacteristicsModule.typeUnitsAnalyzed", DETAIL),
     Field("results.baselineCharacteristics.groups", "resultsSection.baselineCharacteristicsModule.groups", DETAIL, items=_GROUPS),
@@ -400,10 +396,8 @@ FIELDS: Final[tuple[Field, ...]] = (
     # results.adverseEvents
     Field("results.adverseEvents.frequencyThreshold", "resultsSection.adverseEventsModule.frequencyThreshold", DETAIL),
     Field("results.adverseEvents.timeFrame", "resultsSection.adverseEventsModule.timeFrame", DETAIL),
-    Field("results.adverseEvents.description", "resultsSection.adverseEventsModule.description", DETAIL, markup=True),
-    Field(
-        "results.adverseEvents.allCauseMortalityComment", "resultsSection.adverseEventsModule.allCauseMortalityComment", DETAIL, markup=True
-    ),
+    Field("results.adverseEvents.description", "resultsSection.adverseEventsModule.description", DETAIL),
+    Field("results.adverseEvents.allCauseMortalityComment", "resultsSection.adverseEventsModule.allCauseMortalityComment", DETAIL),
     Field("results.adverseEvents.eventGroups", "resultsSection.adverseEventsModule.eventGroups", DETAIL, items=_EVENT_GROUPS),
     Field("results.adverseEvents.seriousEvents", "resultsSection.adverseEventsModule.seriousEvents", DETAIL, items=_ADVERSE_EVENTS),
     Field("results.adverseEvents.otherEvents", "resultsSection.adverseEventsModule.otherEvents", DETAIL, items=_ADVERSE_EVENTS),
@@ -412,7 +406,6 @@ FIELDS: Final[tuple[Field, ...]] = (
         "results.moreInfo.limitationsAndCaveatsDescription",
         "resultsSection.moreInfoModule.limitationsAndCaveats.description",
         DETAIL,
-        markup=True,
     ),
     Field("results.moreInfo.certainAgreementPiSponsorEmployee", "resultsSection.moreInfoModule.certainAgreement.piSponsorEmployee", DETAIL),
     Field("results.moreInfo.certainAgreementRestrictionType", "resultsSection.moreInfoModule.certainAgreement.restrictionType", DETAIL),
@@ -421,9 +414,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         "resultsSection.moreInfoModule.certainAgreement.restrictiveAgreement",
         DETAIL,
     ),
-    Field(
-        "results.moreInfo.certainAgreementOtherDetails", "resultsSection.moreInfoModule.certainAgreement.otherDetails", DETAIL, markup=True
-    ),
+    Field("results.moreInfo.certainAgreementOtherDetails", "resultsSection.moreInfoModule.certainAgreement.otherDetails", DETAIL),
     Field("results.moreInfo.pointOfContactTitle", "resultsSection.moreInfoModule.pointOfContact.title", HOUSEKEEPING),
     Field("results.moreInfo.pointOfContactOrganization", "resultsSection.moreInfoModule.pointOfContact.organization", HOUSEKEEPING),
     Field("results.moreInfo.pointOfContactEmail", "resultsSection.moreInfoModule.pointOfContact.email", HOUSEKEEPING),
