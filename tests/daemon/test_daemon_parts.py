@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from by_hand import Hand, settings_of
 from supervisor import NotifySocket, wait_for
 
 from trialsync.daemon.agenda import Agenda
@@ -21,7 +22,7 @@ from trialsync.daemon.supervision import Supervision
 from trialsync.daemon.timetable import Timetable
 from trialsync.daemon.worker import Clock
 from trialsync.errors import FileError
-from trialsync.settings import Secret, Settings, load
+from trialsync.settings import Secret
 from trialsync.store import schema
 from trialsync.store.reader import Reader
 from trialsync.sync.health import health
@@ -32,23 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
-
-
-class Hand:
-    """A clock that is moved by hand; seconds."""
-
-    def __init__(self) -> None:
-        self.at = 1000.0
-
-    def __call__(self) -> float:
-        """Return the present moment."""
-        return self.at
-
-
-def settings_of(folder: Path, text: str) -> Settings:
-    """Return settings with a store in the folder."""
-    (folder / "trialsync.toml").write_text(f'[store]\npath = "trialsync.db"\n{text}')
-    return load(folder / "trialsync.toml", {}, folder)
 
 
 # The agenda

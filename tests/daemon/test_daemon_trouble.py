@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import structlog
+from by_hand import Hand, settings_of
 from following import invent, publish
 from supervisor import QUICK, Running, wait_for, watch
 
@@ -30,28 +31,10 @@ from trialsync.daemon.timetable import Timetable
 from trialsync.daemon.worker import SILENCE, Clock, Worker
 from trialsync.model import Ended
 from trialsync.registry.sandbox import Sandbox, serve
-from trialsync.settings import Secret, Settings, load
+from trialsync.settings import Secret
 from trialsync.store import schema
 from trialsync.store.reader import Reader
 from trialsync.sync.health import health
-
-
-class Hand:
-    """A clock that is moved by hand; seconds."""
-
-    def __init__(self) -> None:
-        self.at = 1000.0
-
-    def __call__(self) -> float:
-        """Return the present moment."""
-        return self.at
-
-
-def settings_of(folder: Path, text: str) -> Settings:
-    """Return settings with a store in the folder."""
-    (folder / "trialsync.toml").write_text(f'[store]\npath = "trialsync.db"\n{text}')
-    return load(folder / "trialsync.toml", {}, folder)
-
 
 # The log
 
