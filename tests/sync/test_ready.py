@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import resource
-from multiprocessing import active_children
+import signal
+import stat
+import struct
+from multiprocessing import active_children, parent_process
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import pytest
 from following import World, columns, invent, publish
 
 from trialsync.registry.files import FoundStudy
@@ -16,8 +20,6 @@ from trialsync.sync.ready import WORTH_FROM, Crew, all_ready, ready
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 MANY = WORTH_FROM + 700
 
@@ -94,3 +96,43 @@ def test_a_process_that_dies_costs_time_alone(tmp_path: Path, capsys: pytest.Cap
     outcomes = world.bring(with_a_kill())
     assert [(outcome.poll.new, outcome.skipped) for outcome in outcomes] == [(MANY, ())]
     assert "Traceback" not in capsys.readouterr().err
+
+
+def half_an_answer() -> str:
+    """Return an answer; a process of the crew hands over the beginning of one, and is killed."""
+    if parent_process() is not None:
+        (pipe,) = (number for number in range(3, 256) if is_socket(number))
+        os.write(pipe, struct.pack("!i", 1_000) + b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "whole"
+
+
+def is_socket(number: int) -> bool:
+    """Return whether a file descriptor is one end of a pipe between processes."""
+    try:
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
+    except OSError:
+        return False
+
+
+def test_a_process_that_dies_while_it_answers_keeps_nobody_waiting() -> None:
+    """Where the processes are killed in the midst of their answers, this one does all their work, and waits for no rest of an answer."""
+    with Crew() as crew:
+        begun = [crew.begin(half_an_answer) for _ in range(4)]
+        assert [each() for each in begun] == ["whole"] * 4
+
+
+def read(path: Path) -> bytes:
+    """Return what a file holds."""
+    return path.read_bytes()
+
+
+def test_an_error_in_another_process_is_met_here(tmp_path: Path) -> None:
+    """What a process could not do raises here what it raises anywhere, and the process goes on with the next."""
+    with Crew() as crew:
+        failed, done = crew.begin(read, tmp_path / "none"), crew.begin(len, "four")
+        with pytest.raises(FileNotFoundError):
+            failed()
+        assert done() == 4
+        assert len(active_children()) <= 2
+    assert active_children() == []

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import connection, get_context, parent_process
-from threading import Thread
-from typing import TYPE_CHECKING, Final, ParamSpec, Self, TypeVar
+from multiprocessing import get_context
+from threading import local
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 import orjson
 import structlog
@@ -25,7 +25,7 @@ from trialsync.study.leaves import drift
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Future
+    from multiprocessing.connection import Connection
     from types import TracebackType
 
     from trialsync.model import Study
@@ -55,14 +55,18 @@ def ready(study: Study, fields: BaselineFields) -> Ready:
 
 
 class Crew:
-    """Processes that work ahead of the one that writes, one a core, started when there is something to do.
+    """Processes that work ahead of the one that writes, one a core, each started when there is something for it to do.
 
-    Where a machine has one core, lets no more processes be started, or one dies, the work is left to whoever wants its result.
+    Each has a thread here that hands it its work and waits for it, over a pipe of their own: a process that is killed, at whatever moment,
+    closes its pipe, and its thread sees that. What it had under way, and what would have been its share, its thread then does itself; so it
+    is where a machine lets no more processes be started. On one core the work is left to whoever wants its result.
     """
 
     def __init__(self) -> None:
         self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._pool: ProcessPoolExecutor | None = None
+        self._threads = ThreadPoolExecutor(self._cores, "crew")
+        self._members: list[_Member] = []
+        self._own = local()
 
     @property
     def depth(self) -> int:
@@ -71,50 +75,89 @@ class Crew:
 
     def begin(self, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> Callable[[], T]:
         """Have a function of a module called by one of the processes; return what gives its result, waiting for it where it must."""
-        here = partial(work, *args, **options)
+        piece = partial(work, *args, **options)
         if self._cores < 2:  # noqa: PLR2004
-            return here
+            return piece
         try:
-            if self._pool is None:
-                self._pool = ProcessPoolExecutor(self._cores, get_context("spawn"), initializer=_live_with_parent)
-            begun = self._pool.submit(work, *args, **options)
-        except BrokenProcessPool:
-            return here
-        except (OSError, ImportError) as error:
-            # No room for more processes, no shared memory: as on a machine with one core.
+            return self._threads.submit(self._do, piece).result
+        except RuntimeError as error:
             log.warning("import.no_processes", why=str(error))
-            self._dismiss()
             self._cores = 1
-            return here
-        return partial(_result, begun, here)
+            return piece
+
+    def _do(self, piece: Callable[[], T]) -> T:
+        if not hasattr(self._own, "member"):
+            self._own.member = self._start()
+        if self._own.member is not None:
+            try:
+                done = self._own.member.do(piece)
+            except (EOFError, OSError):
+                log.warning("import.process_died")
+                self._own.member = None
+            else:
+                if done is not None:
+                    value: T = done.value
+                    return value
+        return piece()
+
+    def _start(self) -> _Member | None:
+        try:
+            member = _Member()
+        except (OSError, ImportError) as error:
+            # No room for more processes, no file left to open for a pipe.
+            log.warning("import.no_processes", why=str(error))
+            return None
+        self._members.append(member)
+        return member
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._dismiss()
-
-    def _dismiss(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        self._threads.shutdown(cancel_futures=True)
+        for member in self._members:
+            member.dismiss()
 
 
-def _result(begun: Future[T], here: Callable[[], T]) -> T:
-    """Return a process's result, or do its work here where it died."""
-    try:
-        return begun.result()
-    except BrokenProcessPool:
-        log.warning("import.process_died")
-        return here()
+@dataclass(frozen=True, slots=True)
+class _Done:
+    value: Any
 
 
-def _live_with_parent() -> None:
-    """Leave a keyboard's interrupt to the process that started this one, and end with it, however it ends."""
+class _Member:
+    """One of the processes, and the pipe to it. Raises OSError or ImportError where none can be started."""
+
+    def __init__(self) -> None:
+        context = get_context("spawn")
+        self._pipe, its_end = context.Pipe()
+        with its_end:
+            self._process = context.Process(target=_serve, args=(its_end,), daemon=True)
+            self._process.start()
+
+    def do(self, piece: Callable[[], object]) -> _Done | None:
+        """Return what the process made of a piece of work, ``None`` where it met an error; raises EOFError or OSError where it died."""
+        self._pipe.send(piece)
+        done: _Done | None = self._pipe.recv()
+        return done
+
+    def dismiss(self) -> None:
+        self._pipe.close()
+        self._process.join()
+
+
+def _serve(pipe: Connection) -> None:
+    """Do what comes by a pipe until its other end is closed, leaving a keyboard's interrupt to the process there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is not None:
-        Thread(target=lambda: (connection.wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    with suppress(EOFError, OSError):
+        while True:
+            pipe.send(_done(pipe.recv()))
+
+
+def _done(piece: Callable[[], object]) -> _Done | None:
+    try:
+        return _Done(piece())
+    except Exception:  # noqa: BLE001 - the other process does it again, meets it too, and can tell it
+        return None
 
 
 def all_ready(raws: Sequence[bytes], fields: BaselineFields) -> list[Ready | None]:
