@@ -72,13 +72,18 @@ def study(content: bytes) -> Study:
 
 def pack(content: bytes) -> bytes:
     """Return a JSON text as a blob that stands by itself."""
+    return bytes((WHOLE,)) + _compressor().compress(content, ZstdCompressor.FLUSH_FRAME)
+
+
+@cache
+def _compressor() -> ZstdCompressor:
+    """Return the one that compresses what stands by itself: each call ends its frame and leaves the compressor as new."""
     options: dict[int, int] = {
         CompressionParameter.compression_level: _LEVEL,
         CompressionParameter.checksum_flag: 1,
         CompressionParameter.dict_id_flag: 0,
     }
-    compressor = ZstdCompressor(options=options, zstd_dict=_dictionary(WHOLE).as_digested_dict)
-    return bytes((WHOLE,)) + compressor.compress(content, ZstdCompressor.FLUSH_FRAME)
+    return ZstdCompressor(options=options, zstd_dict=_dictionary(WHOLE).as_digested_dict)
 
 
 def pack_difference(content: bytes, newer: bytes) -> bytes:

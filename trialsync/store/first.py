@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trialsync.store import codec
 from trialsync.store.rows import headline_columns
 from trialsync.study import record
-from trialsync.study.diff import baseline
+from trialsync.study.diff import baseline_parts
 from trialsync.study.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -44,5 +44,5 @@ def first(study: Study, fields: BaselineFields) -> First:
         codec.pack(codec.text(study)),
         headline_columns(study),
         tuple(record.countries(study)),
-        tuple((change.field, change.item, change.tier.value) for change in baseline(study, fields)),
+        tuple((part.name, item, part.tier.value) for part, item, _ in baseline_parts(study, fields)),
     )

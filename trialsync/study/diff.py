@@ -131,21 +131,22 @@ def diff(old: Study, new: Study) -> list[Change]:
 
 def baseline(study: Study, fields: BaselineFields = "core") -> list[Change]:
     """Return the rows of a study's first known version: every field that it has, ``added``, by nobody; ``locations`` one row a site."""
+    return [Change(part.name, item, None, Kind.ADDED, None, value, part.tier, None) for part, item, value in baseline_parts(study, fields)]
+
+
+def baseline_parts(study: Study, fields: BaselineFields = "core") -> Iterator[tuple[Field, str | None, Json]]:
+    """Yield what baseline rows say: a field that a study has, the label of a site where it is one, and the value."""
     if fields == "none":
-        return []
-    found = []
+        return
     for part, value in _core_parts(study) if fields == "core" else _all_parts(study):
         if is_empty(value):
             continue
         if part.name == LOCATIONS and part.items is not None and is_keyed(value):
             sites = [site for site in value if not is_empty(site)]
-            found += [
-                Change(part.name, label, None, Kind.ADDED, None, site, part.tier, None)
-                for label, site in zip(labels(sites, part.items), sites, strict=True)
-            ]
+            for label, site in zip(labels(sites, part.items), sites, strict=True):
+                yield part, label, site
         else:
-            found.append(Change(part.name, None, None, Kind.ADDED, None, value, part.tier, None))
-    return found
+            yield part, None, value
 
 
 def _core_parts(study: Study) -> Iterator[tuple[Field, Json]]:
