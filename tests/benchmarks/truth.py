@@ -283,21 +283,24 @@ def _confirms(said: Key, really: Key) -> bool:
 
 
 def _untrue(true: Truth, told: Told) -> Iterator[str]:
+    nothing = Difference({}, {})
     for load, nct_id in sorted(told.new - true.new):
         yield f"{nct_id} new on {load}"
     for load, nct_id in sorted(told.gone):
         if not any(_confirms((load, nct_id), really) for really in true.gone):
             yield f"{nct_id} gone on {load}"
-    nothing = Difference({}, {})
     for load, nct_id in sorted(told.withheld):
         if true.changed.get((load, nct_id), nothing).fields.get("status", ("", ""))[1] != "WITHHELD":
             yield f"{nct_id} withheld on {load}"
-    for (load, nct_id), rows in sorted(told.rows.items()):
-        each = true.changed.get((load, nct_id), nothing)
-        for starts in filter(None, rows):
-            if not any(lies_within(place, start) for place in each.places for start in starts):
-                yield f"{nct_id} {starts[0]} on {load}"
-        for place in sorted({place for (place, _), number in told.moved.get((load, nct_id), {}).items() if number} - each.places):
-            yield f"{nct_id} other values at {place} on {load}"
-        for name in sorted(told.fields[load, nct_id] - each.fields.keys()):
-            yield f"{nct_id} {name} on {load}"
+    for load, nct_id in sorted(told.rows):
+        for what in _untrue_of_one(true.changed.get((load, nct_id), nothing), told, (load, nct_id)):
+            yield f"{nct_id} {what} on {load}"
+
+
+def _untrue_of_one(really: Difference, told: Told, key: Key) -> Iterator[str]:
+    for starts in filter(None, told.rows[key]):
+        if not any(lies_within(place, start) for place in really.places for start in starts):
+            yield starts[0]
+    for place in sorted({place for (place, _), number in told.moved.get(key, {}).items() if number} - really.places):
+        yield f"other values at {place}"
+    yield from sorted(told.fields[key] - really.fields.keys())
