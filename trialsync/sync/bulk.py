@@ -22,7 +22,8 @@ from trialsync.registry.files import BadRecord, study_in
 from trialsync.study import record
 from trialsync.study.fingerprint import bytes_digest, load_label
 from trialsync.sync.arrivals import Joining, Receiver, Unread
-from trialsync.sync.load import PAGE_STUDIES, few_collections
+from trialsync.sync.garbage import few_collections
+from trialsync.sync.load import PAGE_STUDIES
 from trialsync.sync.moved import plan
 from trialsync.sync.poll import finish
 from trialsync.sync.ready import Crew, Ready, ready

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 from collections import deque
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from sys import intern
@@ -16,6 +14,7 @@ from trialsync.registry.files import BadRecord, FoundStudy, Unlisted
 from trialsync.study import record
 from trialsync.sync import presence
 from trialsync.sync.arrivals import Arrival, Receiver
+from trialsync.sync.garbage import few_collections
 from trialsync.sync.poll import finish
 from trialsync.sync.ready import WORTH_FROM, Crew, all_ready
 from trialsync.sync.tally import Tally
@@ -103,17 +102,6 @@ def load(
             yield outcome
             if outcome.error is not None:
                 raise outcome.error
-
-
-@contextmanager
-def few_collections() -> Iterator[None]:
-    """Let Python look for cyclic garbage seldom: records have no cycles, and walking over those held costs a tenth of an import."""
-    before = gc.get_threshold()
-    gc.set_threshold(200_000, 20, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 class _Place:

@@ -16,6 +16,7 @@ from trialsync.registry import query
 from trialsync.registry.walk import Walk
 from trialsync.study import record
 from trialsync.sync.arrivals import Arrival, Joining, Receiver
+from trialsync.sync.garbage import few_collections
 from trialsync.sync.moved import can_be_narrowed, plan, walk_moved
 from trialsync.sync.presence import follow_up, unseen_of
 from trialsync.sync.tally import Tally
@@ -74,6 +75,7 @@ class Outcome:
     lags: tuple[float, ...] = ()
 
 
+@few_collections()
 def poll(
     watch: Watch,
     *,

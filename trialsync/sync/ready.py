@@ -22,6 +22,7 @@ from trialsync.errors import RecordError
 from trialsync.store.first import First, first
 from trialsync.study import record
 from trialsync.study.leaves import drift
+from trialsync.sync.garbage import few_collections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -148,7 +149,7 @@ class _Member:
 def _serve(pipe: Connection) -> None:
     """Do what comes by a pipe until its other end is closed, leaving a keyboard's interrupt to the process there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with suppress(EOFError, OSError):
+    with few_collections(), suppress(EOFError, OSError):
         while True:
             pipe.send(_done(pipe.recv()))
 
