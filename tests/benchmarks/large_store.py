@@ -150,7 +150,7 @@ def _patterns(path: Path) -> _Patterns:
 
 
 _LATEST: Final = (
-    "SELECT c.content FROM studies s JOIN versions v ON v.nct_id = s.nct_id AND v.number = s.version JOIN contents c ON c.version_id = v.id"
+    "SELECT c.content FROM studies s JOIN versions v ON v.nct_id = s.nct_id AND v.number = s.version JOIN contents c ON c.id = v.content_id"
 )
 
 
@@ -303,11 +303,11 @@ class _Maker:
         latest = [(number, f"NCT{place:08d}") for place, number in enumerate(self._latest) if number > 1]
         self._db.many("UPDATE studies SET version = ? WHERE nct_id = ?", latest)
         self._db.many(
-            "UPDATE contents SET content = ? WHERE version_id = (SELECT id FROM versions WHERE number = ? AND nct_id = ?)",
+            "UPDATE contents SET content = ? WHERE id = (SELECT id FROM versions WHERE number = ? AND nct_id = ?)",
             ((self._patterns.content, *each) for each in latest),
         )
         self._db.many(
-            "UPDATE contents SET content = ? WHERE version_id = (SELECT id FROM versions WHERE number = 1 AND nct_id = ?)",
+            "UPDATE contents SET content = ? WHERE id = (SELECT id FROM versions WHERE number = 1 AND nct_id = ?)",
             ((self._patterns.difference, nct_id) for _, nct_id in latest),
         )
 

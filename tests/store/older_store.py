@@ -38,7 +38,8 @@ def _copy_rows(connection: Connection) -> None:
     """Copy the rows of every table, as far as the first schema has their columns."""
     connection.execute("PRAGMA defer_foreign_keys = ON")
     tables = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict AND name <> '_sqlite_migrations'"
-    for (table,) in list(connection.rows(tables)):
+    connection.execute("INSERT INTO contents SELECT v.id, c.content FROM newer.versions v JOIN newer.contents c ON c.id = v.content_id")
+    for (table,) in list(connection.rows(f"{tables} AND name <> 'contents'")):
         names = ", ".join(f'"{name}"' for (name,) in connection.rows("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", (table,)))
         connection.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM newer.{table}")  # noqa: S608
     connection.execute("DELETE FROM main.sqlite_sequence")

@@ -45,9 +45,9 @@ def test_a_backup_to_where_nothing_can_be_made(store: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
-        ("UPDATE contents SET content = substr(content, 1, 30) WHERE version_id = 1", "NCT00000001 version 1 can't be read"),
+        ("UPDATE contents SET content = substr(content, 1, 30) WHERE id = 1", "NCT00000001 version 1 can't be read"),
         ("UPDATE versions SET fingerprint = '1-0' WHERE id = 2", "is not what its fingerprint says"),
-        ("DELETE FROM contents WHERE version_id = 2", "has no content"),
+        ("DELETE FROM contents WHERE id = 2", "has no content"),
         ("UPDATE studies SET version = 9 WHERE nct_id = 'NCT00000001'", "NCT00000001: version 3 where 9 is due"),
         ("UPDATE studies SET overall_status = 'COMPLETED' WHERE nct_id = 'NCT00000003'", "another overall_status"),
         ("DELETE FROM study_countries WHERE country = 'Germany'", "countries are not those"),

@@ -74,7 +74,8 @@ def test_long_histories_come_back(tmp_path_factory: pytest.TempPathFactory, coun
     with take(path) as writer:
         for count in counts:
             add(writer, edited(FIRST, None, designModule__enrollmentInfo__count=count), "2026-02-04")
-        blobs = [blob for (blob,) in writer._db.rows("SELECT content FROM contents ORDER BY version_id")]
+        rows = writer._db.rows("SELECT c.content FROM versions v JOIN contents c ON c.id = v.content_id ORDER BY v.number")
+        blobs = [blob for (blob,) in rows]
     kept = [counts[0]] + [count for before, count in pairwise(counts) if before != count]
     with Reader.open(path) as reader:
         assert [record.enrollment(reader.study(FIRST_ID, version=number + 1)) for number in range(len(kept))] == kept
@@ -341,7 +342,7 @@ def test_a_broken_content_names_study_and_version(store: Path) -> None:
     with take(store) as writer:
         writer._db.execute(
             "UPDATE contents SET content = substr(content, 1, 20) "
-            "WHERE version_id = (SELECT id FROM versions WHERE nct_id = ? AND number = 2)",
+            "WHERE id = (SELECT content_id FROM versions WHERE nct_id = ? AND number = 2)",
             ("NCT00000002",),
         )
     with Reader.open(store) as reader:

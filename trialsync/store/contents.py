@@ -1,8 +1,10 @@
 """What a study said at a version: read from its blob, or, for an older one, through the differences that lead to it from a newer."""
 
+# ruff: noqa: S608 - statements are put together from constants; every value is bound
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import StoreDamaged
 from trialsync.store import codec
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from trialsync.store.connection import Connection
 
 
+JOINED: Final = "contents c ON c.id = coalesce(v.content_id, v.id)"
+"""The row of ``contents c`` in which a version's content stands, of ``versions v``."""
+
+
 def damaged(nct_id: str, number: int, reason: object) -> StoreDamaged:
     """Return the error for a version whose content can't be had."""
     return StoreDamaged(f"{nct_id} version {number} can't be read: {reason}", hint=RESTORE_HINT)
@@ -24,8 +30,7 @@ def text(connection: Connection, nct_id: str, number: int) -> bytes:
     """Return a version's JSON text; raise StoreDamaged, naming study and version, where it can't be had."""
     blobs: list[tuple[int, bytes]] = []
     for found, blob in connection.rows(
-        "SELECT v.number, c.content FROM versions v LEFT JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? AND v.number >= ? "
-        "ORDER BY v.number",
+        f"SELECT v.number, c.content FROM versions v LEFT JOIN {JOINED} WHERE v.nct_id = ? AND v.number >= ? ORDER BY v.number",
         (nct_id, number),
     ):
         if blob is None or found != number + len(blobs):
@@ -68,9 +73,9 @@ def studies_from_first(connection: Connection, nct_id: str) -> Iterator[tuple[in
     """
     waiting: list[tuple[int, bytes]] = []
     # Listed first: the caller may write to the same tables between two of them.
-    numbers = list(connection.rows("SELECT number, id FROM versions WHERE nct_id = ? ORDER BY number", (nct_id,)))
-    for number, version_id in numbers:
-        blob = connection.value("SELECT content FROM contents WHERE version_id = ?", (version_id,))
+    sql = "SELECT number, coalesce(content_id, id) FROM versions WHERE nct_id = ? ORDER BY number"
+    for number, content_id in list(connection.rows(sql, (nct_id,))):
+        blob = connection.value("SELECT content FROM contents WHERE id = ?", (content_id,))
         if blob is None:
             raise damaged(nct_id, number, "its content is missing")
         waiting.append((number, blob))
@@ -97,9 +102,7 @@ def _decoded(nct_id: str, blobs: list[tuple[int, bytes]]) -> Iterator[tuple[int,
 
 def _unpacked(connection: Connection, nct_id: str, number: int, newer: bytes) -> bytes:
     """Return a version's JSON text, where that of the version after it is at hand."""
-    blob = connection.value(
-        "SELECT c.content FROM versions v JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? AND v.number = ?", (nct_id, number)
-    )
+    blob = connection.value(f"SELECT c.content FROM versions v JOIN {JOINED} WHERE v.nct_id = ? AND v.number = ?", (nct_id, number))
     if blob is None:
         raise damaged(nct_id, number, "its content is missing")
     try:

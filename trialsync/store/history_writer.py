@@ -109,7 +109,8 @@ class HistoryWriter(LogWriter):
         self._check_page()
         # The version before the room is a difference from the one behind it, which it will not stand before any more.
         if place > 1:
-            self._write_content(nct_id, place - 1, codec.pack(contents.text(self._db, nct_id, place - 1)))
+            _, content_id, _ = self._content(nct_id, place - 1)
+            self._write_blob(content_id, codec.pack(contents.text(self._db, nct_id, place - 1)))
         # By way of negative numbers, since two versions may never have the same one.
         self._db.execute("UPDATE versions SET number = -number WHERE nct_id = ? AND number >= ?", (nct_id, place))
         self._db.execute("UPDATE versions SET number = ? - number WHERE nct_id = ? AND number < 0", (count, nct_id))
@@ -141,13 +142,15 @@ class HistoryWriter(LogWriter):
             "rule, seal) VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, 0)",
             columns,
         )
-        self._db.execute("INSERT INTO contents (version_id, content) VALUES (?, ?)", (version_id, codec.pack(content)))
         if fresh.number > 1:
-            self._make_difference(fresh.nct_id, fresh.number - 1, content)
+            self._follow_content(fresh.nct_id, fresh.number - 1, version_id, content)
+        else:
+            self._db.execute("INSERT INTO contents (id, content) VALUES (?, ?)", (version_id, codec.pack(content)))
 
     def join_up(self, nct_id: str, number: int) -> None:
         """Rewrite the content before a number as its difference from the content at it, once all room before it is filled."""
-        self._make_difference(nct_id, number - 1, contents.text(self._db, nct_id, number))
+        _, content_id, blob = self._content(nct_id, number - 1)
+        self._write_blob(content_id, self._difference(nct_id, number - 1, blob, contents.text(self._db, nct_id, number)))
 
     def follow(self, now: Version) -> None:
         """Write the new dates of what was the first known version and follows others now; its baseline is due to be made anew.
@@ -179,8 +182,5 @@ class HistoryWriter(LogWriter):
         for version_id, rule in list(self._db.rows("SELECT id, rule FROM versions WHERE nct_id = ?", (nct_id,))):
             self.seal_rows(version_id, rule)
 
-    def _write_content(self, nct_id: str, number: int, blob: bytes) -> None:
-        self._db.execute(
-            "UPDATE contents SET content = ? WHERE version_id = (SELECT id FROM versions WHERE nct_id = ? AND number = ?)",
-            (blob, nct_id, number),
-        )
+    def _write_blob(self, content_id: int, blob: bytes) -> None:
+        self._db.execute("UPDATE contents SET content = ? WHERE id = ?", (blob, content_id))

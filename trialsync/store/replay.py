@@ -22,12 +22,12 @@ _ROWS = (
 )
 
 
-def replay_problems(connection: Connection, nct_id: str, rule: str = "v.rule") -> Iterator[str]:
+def replay_problems(connection: Connection, nct_id: str) -> Iterator[str]:
     """Yield which versions of a study have other rows in the log than their contents make. Raises StoreDamaged for unreadable contents.
 
-    ``rule`` is the SQL of a version's rule, of ``versions v``: versions that an older rule compared than today's are passed over.
+    Versions that an older rule compared than today's are passed over.
     """
-    for step in steps(connection, nct_id, rule):
+    for step in steps(connection, nct_id):
         if step.old is None or step.rule != RULE:
             continue
         logged = sorted(_row(*row) for row in connection.rows(_ROWS, (step.version_id,)))

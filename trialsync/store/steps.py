@@ -41,15 +41,15 @@ class Step:
         return [] if self.old is None or self.hidden else changes_between(self.old, self.old_origin, self.new, self.origin)
 
 
-def steps(connection: Connection, nct_id: str, rule: str = "v.rule") -> Iterator[Step]:
-    """Yield a study's versions from the first on; ``rule`` is the SQL of a version's rule, of ``versions v``.
+def steps(connection: Connection, nct_id: str) -> Iterator[Step]:
+    """Yield a study's versions from the first on.
 
     A version is compared with the one before. What was polled or imported after an earlier poll or import stays compared with that one,
     though versions of the registry's history may have been filled in between: its changes were told when it was seen, and are never
     rewritten. A study that was withheld is compared with its last open version when it comes back, likewise the last that was polled or
     imported. Raises StoreDamaged for a content that can't be read.
     """
-    rows = f"SELECT v.id, v.date, v.origin, {rule}, v.first_change, v.last_change FROM versions v WHERE v.nct_id = ? ORDER BY v.number"  # noqa: S608 - constants
+    rows = "SELECT id, date, origin, rule, first_change, last_change FROM versions WHERE nct_id = ? ORDER BY number"
     known = list(connection.rows(rows, (nct_id,)))
     last: tuple[Study, Origin] | None = None
     last_seen: tuple[Study, Origin] | None = None

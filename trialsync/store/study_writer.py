@@ -98,7 +98,6 @@ class StudyWriter(Pages):
         if version.number != latest + 1:
             raise StoreError(f"{version.nct_id}: version {version.number} can't follow version {latest}")
         self._write_study(version, study, bytes_digest)
-        self._make_difference(version.nct_id, latest, content)
         ordinal = self._ordinal(version.nct_id, version.date)
         rows = [self._row(change, version.date) for change in changes]
         columns = version_columns(version, ordinal, rows)
@@ -106,7 +105,7 @@ class StudyWriter(Pages):
             f"INSERT INTO versions ({VERSION_SEALED}, rule, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*columns, RULE, seal_version(columns, RULE, *rows)),
         )
-        self._db.execute("INSERT INTO contents (version_id, content) VALUES (?, ?)", (version_id, codec.pack(content)))
+        self._follow_content(version.nct_id, latest, version_id, content)
         self._write_rows(version_id, rows)
         for place, (row, change) in enumerate(zip(rows, changes, strict=True)):
             self._write_words(row[0], change, (facts or {}).get(place, ()))
@@ -126,22 +125,33 @@ class StudyWriter(Pages):
         countries = ((country, version.nct_id) for country in record.countries(study))
         self._db.many("INSERT INTO study_countries (country, nct_id) VALUES (?, ?)", countries)
 
-    def _make_difference(self, nct_id: str, number: int, newer: bytes) -> None:
-        """Rewrite what was the latest content as its difference from the content that follows it, where that is smaller."""
-        if number % codec.KEYFRAME == 0:
-            return
-        version_id, blob = self._db.row(
-            "SELECT v.id, c.content FROM versions v LEFT JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? AND v.number = ?",
-            (nct_id, number),
-        ) or (None, None)
-        if blob is None:
+    def _follow_content(self, nct_id: str, number: int, version_id: int, newer: bytes) -> None:
+        """Write the content of a version behind the one of a number, a study's: it takes that one's row.
+
+        The row keeps about its size; the content that was in it gets a row of its own, as its difference from the new one.
+        """
+        before_id, content_id, blob = self._content(nct_id, number)
+        older = self._difference(nct_id, number, blob, newer)
+        self._db.execute("UPDATE contents SET content = ? WHERE id = ?", (codec.pack(newer), content_id))
+        self._db.execute("INSERT INTO contents (id, content) VALUES (?, ?)", (version_id, older))
+        self._db.many("UPDATE versions SET content_id = ? WHERE id = ?", [(content_id, version_id), (version_id, before_id)])
+
+    def _content(self, nct_id: str, number: int) -> tuple[int, int, bytes]:
+        """Return the id of a version, and that of its content with the blob; raise StoreDamaged where it has none."""
+        sql = f"SELECT v.id, c.id, c.content FROM versions v JOIN {contents.JOINED} WHERE v.nct_id = ? AND v.number = ?"
+        row = self._db.row(sql, (nct_id, number))
+        if row is None:
             raise contents.damaged(nct_id, number, "its content is missing")
+        return row[0], row[1], row[2]
+
+    def _difference(self, nct_id: str, number: int, blob: bytes, newer: bytes) -> bytes:
+        """Return a whole blob of a version as its difference from the content that follows it, where it may be one and that is smaller."""
+        if number % codec.KEYFRAME == 0:
+            return blob
         try:
-            difference = codec.pack_difference(codec.unpack(blob), newer)
+            return min(codec.pack_difference(codec.unpack(blob), newer), blob, key=len)
         except codec.BadBlob as error:
             raise contents.damaged(nct_id, number, error) from error
-        if len(difference) < len(blob):
-            self._db.execute("UPDATE contents SET content = ? WHERE version_id = ?", (difference, version_id))
 
     def _baseline_row(self, field: str, item: str | None, tier: str) -> _Row:
         """Return a row of the log without what the field or the version says already."""

@@ -279,6 +279,10 @@ HAS_COUNTRY: Final = "baseline = 0 AND (item LIKE '%|%|%|%' OR attribute = 'coun
 HISTORY_AND_NOTICES: Final = (
     # What stands was compared by the first rule.
     "ALTER TABLE versions ADD COLUMN rule INTEGER NOT NULL DEFAULT 1",
+    # The latest content of a study stays in the row in which its first was written, and the one before moves to a row of its own, as a
+    # difference: rows that keep their size leave no pages half empty. A version without a number here has the row that has its own.
+    "ALTER TABLE contents RENAME COLUMN version_id TO id",
+    "ALTER TABLE versions ADD COLUMN content_id INTEGER",
     # Baseline rows are found by the ids that their version was given; those that came later have a date, by which they are told.
     "CREATE INDEX changes_late ON changes (version_id) WHERE baseline = 1 AND date IS NOT NULL",
     # What a row of the log hangs on is found without its version: the study, and the origin where that is not a poll.

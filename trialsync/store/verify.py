@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from trialsync.errors import RecordError, StoreDamaged, StoreError
-from trialsync.store import codec, schema
+from trialsync.store import codec, contents, schema
 from trialsync.store.connection import RESTORE_HINT, Connection, check_version, connect
 from trialsync.store.replay import replay_problems
 from trialsync.store.rows import headline_columns
@@ -76,7 +76,8 @@ def notes(path: Path) -> list[str]:
         found = []
         if number < schema.SCHEMA:
             found.append(f"it is of schema {number}; opening it brings it to {schema.SCHEMA}, after a backup beside it")
-        older = connection.value(f"SELECT count(*) FROM versions v WHERE v.number > 1 AND {_rule(number)} < ?", (RULE,))
+        _see_as_newest(connection, number)
+        older = connection.value("SELECT count(*) FROM versions WHERE number > 1 AND rule < ?", (RULE,))
         if older:
             found.append(
                 f"{older:,} {'version was' if older == 1 else 'versions were'} compared by an older rule, and their rows are not replayed: "
@@ -87,9 +88,11 @@ def notes(path: Path) -> list[str]:
         connection.raw.close()
 
 
-def _rule(number: int) -> str:
-    """Return the SQL of the rule of ``versions v`` in a store of a schema; the first schema had none."""
-    return "v.rule" if number > 1 else str(FIRST_RULE)
+def _see_as_newest(connection: Connection, number: int) -> None:
+    """Have questions find versions and contents in a store of a schema as they are in one of today; nothing of the file is changed."""
+    if number == 1:
+        connection.execute(f"CREATE TEMP VIEW versions AS SELECT *, {FIRST_RULE} AS rule, id AS content_id FROM main.versions")
+        connection.execute("CREATE TEMP VIEW contents AS SELECT version_id AS id, content FROM main.contents")
 
 
 def _altered(connection: Connection, number: int) -> Iterator[str]:
@@ -110,6 +113,7 @@ def _found(path: Path, look: Callable[[Connection, int], Iterator[str]], most: i
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("BEGIN")
         number = check_version(connection, schema.SCHEMA)
+        _see_as_newest(connection, number)
         for problem in look(connection, number):
             problems.append(problem)
             if len(problems) >= most:
@@ -136,7 +140,7 @@ def _problems(connection: Connection, number: int) -> Iterator[str]:
     yield from _unreadable_texts(connection, number)
     for nct_id, latest in connection.rows("SELECT nct_id, version FROM studies ORDER BY nct_id"):
         wrong = list(_study_problems(connection, nct_id, latest))
-        yield from wrong or replay_problems(connection, nct_id, _rule(number))
+        yield from wrong or replay_problems(connection, nct_id)
     yield from _log_problems(connection)
     if number > 1:
         yield from _newer_problems(connection)
@@ -200,8 +204,7 @@ def _study_problems(connection: Connection, nct_id: str, latest: int) -> Iterato
     newer: bytes | None = None
     expected = latest
     for number, mark, blob in connection.rows(
-        "SELECT v.number, v.fingerprint, c.content FROM versions v LEFT JOIN contents c ON c.version_id = v.id WHERE v.nct_id = ? "
-        "ORDER BY v.number DESC",
+        f"SELECT v.number, v.fingerprint, c.content FROM versions v LEFT JOIN {contents.JOINED} WHERE v.nct_id = ? ORDER BY v.number DESC",
         (nct_id,),
     ):
         if number != expected:
@@ -254,7 +257,7 @@ def _log_problems(connection: Connection) -> Iterator[str]:
 def _seal_problems(connection: Connection, number: int) -> Iterator[str]:
     """Yield what was altered since it was written, though it looks right."""
     rows = f"SELECT {CHANGE_COLUMNS} FROM changes c JOIN fields f ON f.id = c.field_id WHERE c.id BETWEEN ? AND ? ORDER BY c.id"
-    for version_id, *columns, rule, mark in connection.rows(f"SELECT id, {VERSION_COLUMNS}, {_rule(number)}, seal FROM versions v"):
+    for version_id, *columns, rule, mark in connection.rows(f"SELECT id, {VERSION_COLUMNS}, rule, seal FROM versions"):
         brought = version_rows(connection, version_id, (columns[-2], columns[-1]), late=number > 1)
         if seal_version(columns, rule, *brought) != mark:
             yield f"{columns[0]} version {columns[1]}, or a row of the log that it brought, was altered since it was written"
