@@ -24,6 +24,7 @@ import orjson
 from trialsync.registry import files
 from trialsync.store import codec, schema
 from trialsync.store.connection import connect
+from trialsync.store.contents import JOINED
 from trialsync.store.study_writer import words
 from trialsync.store.writer import Writer
 from trialsync.study.diff import RULE
@@ -149,9 +150,7 @@ def _patterns(path: Path) -> _Patterns:
         )
 
 
-_LATEST: Final = (
-    "SELECT c.content FROM studies s JOIN versions v ON v.nct_id = s.nct_id AND v.number = s.version JOIN contents c ON c.id = v.content_id"
-)
+_LATEST: Final = f"SELECT c.content FROM studies s JOIN versions v ON v.nct_id = s.nct_id AND v.number = s.version JOIN {JOINED}"
 
 
 def _text(before: str | None, after: str | None) -> str:

@@ -9,6 +9,7 @@ import orjson
 
 from trialsync.store import schema
 from trialsync.store.connection import Connection, create_file
+from trialsync.store.contents import JOINED
 from trialsync.store.seal import CHANGE_COLUMNS, VERSION_COLUMNS, seal
 from trialsync.store.study_writer import words
 
@@ -38,7 +39,7 @@ def _copy_rows(connection: Connection) -> None:
     """Copy the rows of every table, as far as the first schema has their columns."""
     connection.execute("PRAGMA defer_foreign_keys = ON")
     tables = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict AND name <> '_sqlite_migrations'"
-    connection.execute("INSERT INTO contents SELECT v.id, c.content FROM newer.versions v JOIN newer.contents c ON c.id = v.content_id")
+    connection.execute(f"INSERT INTO contents SELECT v.id, c.content FROM newer.versions v JOIN newer.{JOINED}")  # noqa: S608
     for (table,) in list(connection.rows(f"{tables} AND name <> 'contents'")):
         names = ", ".join(f'"{name}"' for (name,) in connection.rows("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", (table,)))
         connection.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM newer.{table}")  # noqa: S608

@@ -301,7 +301,7 @@ def swap_a_content(raw: sqlite3.Connection, number: int, version: int) -> None:
     """Have the study's first version say something else than it did, with a fingerprint that fits."""
     del number, version
     first = edited(invent(1), statusModule__overallStatus="ENROLLING_BY_INVITATION")
-    (place,) = raw.execute("SELECT content_id FROM versions WHERE id = 1").fetchone()
+    (place,) = raw.execute("SELECT coalesce(content_id, id) FROM versions WHERE id = 1").fetchone()
     raw.execute("UPDATE contents SET content = ? WHERE id = ?", (codec.pack(codec.text(first)), place))
     raw.execute("UPDATE versions SET fingerprint = ? WHERE id = 1", (fingerprint(first),))
 
