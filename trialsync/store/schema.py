@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PAGE_BYTES: Final = 1024
 """A study's blob is about 3 kB: SQLite's default of 4 kB would leave a fifth of their pages empty, this leaves a twentieth."""
 
+_LOG_PAGES: Final = 8_000
+"""How many pages SQLite's log may grow to before it is written back: with its default, an import writes pages of the indexes twice as often."""
+
 MIGRATIONS: Final = Migrations("trialsync")
 
 
@@ -78,6 +81,7 @@ def migrate(connection: Connection, migrations: Migrations = MIGRATIONS, newest:
     number = check_version(connection, newest)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
     connection.execute("PRAGMA cache_size = -32000")
     if number < newest:
         backup_beside(connection, _beside(connection.path, number))
