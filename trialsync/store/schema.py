@@ -22,7 +22,7 @@ PAGE_BYTES: Final = 1024
 """A study's blob is about 3 kB: SQLite's default of 4 kB would leave a fifth of their pages empty, this leaves a twentieth."""
 
 _LOG_PAGES: Final = 8_000
-"""How many pages SQLite's log may grow to before it is written back: with its default, an import writes pages of the indexes twice as often."""
+"""The pages to which the log may grow before it is written back: with SQLite's 1,000 an import writes its indexes' pages twice as often."""
 
 MIGRATIONS: Final = Migrations("trialsync")
 
