@@ -239,6 +239,7 @@ def test_what_can_not_be_a_backup_is_refused(cli: Terminal) -> None:
     for name, code in names.items():
         ran = cli("restore", name)
         assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1), (name, ran)
+        assert ("name a file that trialsync backup wrote" in ran.err) == (name == "text.db"), ran
     assert cli.ok(*WHOLE).out == before
     assert not [path.name for path in cli.folder.iterdir() if "partial" in path.name or "restoring" in path.name or "replaced" in path.name]
     refused = sentence(cli("backup", "copy.db"))

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from trialsync.errors import StoreDamaged, StoreError, StoreUnwritable
+from trialsync.errors import StoreDamaged, StoreError, StoreForeign, StoreUnwritable
 from trialsync.store import schema
 from trialsync.store.connection import Connection, Faults, check_version, connect, create_file
 from trialsync.store.lock import Lock
@@ -64,7 +64,10 @@ def restore(source: Path, target: Path) -> Restored:
     Raises StoreMissing or StoreForeign where ``source`` is no store, StoreDamaged where it is not sound, StoreTooNew, StoreBusy where
     another process holds the target, StoreUnwritable.
     """
-    connection = connect(source, writable=False)
+    try:
+        connection = connect(source, writable=False)
+    except StoreForeign as error:
+        raise StoreForeign(error.message, hint="name a file that trialsync backup wrote") from error
     lock = Lock(target)
     try:
         check_version(connection, schema.SCHEMA)
