@@ -23,7 +23,6 @@ from trialsync.study import record
 from trialsync.study.fingerprint import bytes_digest, load_label
 from trialsync.sync.arrivals import Joining, Receiver, Unread
 from trialsync.sync.garbage import few_collections
-from trialsync.sync.load import PAGE_STUDIES
 from trialsync.sync.moved import plan
 from trialsync.sync.poll import finish
 from trialsync.sync.ready import Crew, Ready, ready
@@ -39,6 +38,9 @@ if TYPE_CHECKING:
     from trialsync.store.writer import Writer
     from trialsync.study.diff import BaselineFields
     from trialsync.sync.poll import Outcome
+
+PAGE_STUDIES: Final = 500
+"""More than from other files: a page's pages of the indexes are written once, and here the next page is never long in coming."""
 
 _NUMBER: Final = slice(-16, -5)
 
