@@ -4,8 +4,9 @@
     .venv/bin/python -m tests.benchmarks side_by_side [--studies 4900]
 
 Both follow every study of one sandbox on a port, by turns and load by load, at no pace: the dated loads at hand, each polled in its turn,
-and a generated registry over a month. ``contenders`` says how each is run and what was adapted; ``truth`` what really changed. Of more than
-5,000 studies trialsync asks by what moved, and sweeps the rest within a week: what that has not reached yet counts as not told.
+and a generated registry over a month, in about three minutes. ``contenders`` says how each is run and what was adapted; ``truth`` what
+really changed. Of more than 5,000 studies trialsync asks for what moved, and sweeps the rest within a week: what that has not reached yet
+counts as not told.
 
 Time is that of whole processes, Python's start included: passed time, in which the sandbox works too, and processor time, in which it does
 not. Bytes received are the bodies of answers as they were sent, compressed for both.
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from trialsync.registry.sandbox import LoadLine, packaged_loads, read_loads, serve
+from trialsync.sync.poll import Policy
 
 from .contenders import VERSION, BioCatalystFeed, Cost, Counted, Tool, Trialsync, absence
 from .corpus import IS_REAL, SHARED
@@ -124,6 +126,8 @@ def compared(world: World) -> Iterator[Result]:
     first = sum(line.load == world.loads[0] for line in world.lines)
     rounds = "one round" if world.rounds == 1 else f"medians of {world.rounds} rounds, who goes first by turns"
     say(f"  {world.name}: {first:,} studies on the first of {len(world.loads)} loads; {rounds}")
+    if first > (above := Policy().incremental_above):
+        say(f"    above {above:,} studies trialsync asks for what moved and sweeps the rest in a week: what waits for that is not told")
     for line in cost_table({key: medians([cost[key] for cost in costs]) for key in costs[0]}):
         say(f"    {line}")
     for tool in _BOTH:
@@ -210,14 +214,14 @@ def told_table(true: Truth, verdicts: dict[str, Verdict]) -> Iterator[str]:
     yield line("studies that changed, once for each load that changed them", len(changed), *(each.changed for each in both))
     yield line("  in more than the dates of the update itself", sum(each.is_news for each in changed), *(each.news for each in both))
     yield line(
-        "places that changed in them, positions in lists left out",
+        "places (paths without list positions) that changed in them",
         sum(len(each.places) for each in changed),
         *(each.places for each in both),
     )
     yield line(
         "  beyond the dates of the update", sum(len(each.places - UPDATE_DATES) for each in changed), *(each.beyond for each in both)
     )
-    yield line("  and of which just the new length of their list was told", "", *(each.counts for each in both))
+    yield line("  besides, told by just the new length of their list", "", *(each.counts for each in both))
     really = {name: sum(name in each.fields for each in changed) for name in PLACES}
     yield line("changes of the 15 fields that biocatalystfeed follows", sum(really.values()), *(each.fields.total() for each in both))
     for name, number in really.items():
