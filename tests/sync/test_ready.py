@@ -7,7 +7,7 @@ import resource
 import signal
 import stat
 import struct
-from multiprocessing import active_children, parent_process
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -32,6 +32,13 @@ def raws(count: int) -> list[bytes]:
 def found(texts: list[bytes]) -> list[FoundStudy]:
     """Return records as a file would hold them."""
     return [FoundStudy(orjson.loads(text), text, f"studies.jsonl, line {number}") for number, text in enumerate(texts, start=1)]
+
+
+def children() -> list[int]:
+    """Return the processes that this one started and that did not end."""
+    listed = subprocess.run(["ps", "-Aww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True).stdout  # noqa: S607
+    rows = [line.split(None, 3) for line in listed.splitlines()]
+    return [int(pid) for pid, parent, state, words in rows if int(parent) == os.getpid() and state[0] != "Z" and "serve" in words]
 
 
 def recorded(world: World) -> list[dict[str, Any]]:
@@ -89,8 +96,8 @@ def test_a_process_that_dies_costs_time_alone(tmp_path: Path, capsys: pytest.Cap
     def with_a_kill() -> Any:
         for number, each in enumerate(found(texts)):
             if number == WORTH_FROM + 400:
-                for child in active_children():
-                    child.kill()
+                for child in children():
+                    os.kill(child, signal.SIGKILL)
             yield each
 
     outcomes = world.bring(with_a_kill())
@@ -98,9 +105,9 @@ def test_a_process_that_dies_costs_time_alone(tmp_path: Path, capsys: pytest.Cap
     assert "Traceback" not in capsys.readouterr().err
 
 
-def half_an_answer() -> str:
-    """Return an answer; a process of the crew hands over the beginning of one, and is killed."""
-    if parent_process() is not None:
+def half_an_answer(here: int) -> str:
+    """Return an answer; a process of the crew (another than ``here``) hands over the beginning of one, and is killed."""
+    if os.getpid() != here:
         (pipe,) = (number for number in range(3, 256) if is_socket(number))
         os.write(pipe, struct.pack("!i", 1_000) + b"half")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -118,7 +125,7 @@ def is_socket(number: int) -> bool:
 def test_a_process_that_dies_while_it_answers_keeps_nobody_waiting() -> None:
     """Where the processes are killed in the midst of their answers, this one does all their work, and waits for no rest of an answer."""
     with Crew() as crew:
-        begun = [crew.begin(half_an_answer) for _ in range(4)]
+        begun = [crew.begin(half_an_answer, os.getpid()) for _ in range(4)]
         assert [each() for each in begun] == ["whole"] * 4
 
 
@@ -134,5 +141,39 @@ def test_an_error_in_another_process_is_met_here(tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             failed()
         assert done() == 4
-        assert len(active_children()) <= 2
-    assert active_children() == []
+        assert 1 <= len(children()) <= 2
+    assert children() == []
+
+
+def stopped(here: int) -> str:
+    """Return an answer; a process of the crew (another than ``here``) is stopped before it has one."""
+    if os.getpid() != here:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return "whole"
+
+
+def states() -> set[str]:
+    """Return the states of the processes that this one started, as ``ps`` writes them."""
+    listed = subprocess.run(["ps", "-A", "-o", "ppid=,stat="], capture_output=True, text=True, check=True).stdout  # noqa: S607
+    return {line.split()[1][0] for line in listed.splitlines() if line.split()[0] == str(os.getpid())}
+
+
+def test_who_leaves_waits_for_nothing() -> None:
+    """Where the processes are at something that never ends, leaving ends them."""
+    with Crew() as crew:
+        for _ in range(4):
+            crew.begin(stopped, os.getpid())
+        while "T" not in states():
+            pass
+    assert children() == []
+
+
+def group() -> int:
+    """Return the group of the process that does this, which is what a terminal's keys are sent to."""
+    return os.getpgrp()
+
+
+def test_a_process_hears_nothing_of_the_terminal() -> None:
+    """A keyboard's interrupt goes to this process alone, from the moment on at which another is started."""
+    with Crew() as crew:
+        assert crew.begin(group)() != os.getpgrp()

@@ -6,12 +6,14 @@ Where many come at once, processes of their own do it ahead of the writer, so th
 from __future__ import annotations
 
 import os
-import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from threading import local
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
@@ -26,7 +28,6 @@ from trialsync.sync.garbage import few_collections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from multiprocessing.connection import Connection
     from types import TracebackType
 
     from trialsync.model import Study
@@ -60,7 +61,8 @@ class Crew:
 
     Each has a thread here that hands it its work and waits for it, over a pipe of their own: a process that is killed, at whatever moment,
     closes its pipe, and its thread sees that. What it had under way, and what would have been its share, its thread then does itself; so it
-    is where a machine lets no more processes be started. On one core the work is left to whoever wants its result.
+    is where a machine lets no more processes be started. On one core the work is left to whoever wants its result. Whoever leaves the crew
+    waits for nothing that is under way: its processes are ended, whatever they are at.
     """
 
     def __init__(self) -> None:
@@ -68,6 +70,7 @@ class Crew:
         self._threads = ThreadPoolExecutor(self._cores, "crew")
         self._members: list[_Member] = []
         self._own = local()
+        self._is_over = False
 
     @property
     def depth(self) -> int:
@@ -93,8 +96,10 @@ class Crew:
             try:
                 done = self._own.member.do(piece)
             except (EOFError, OSError):
-                log.warning("import.process_died")
                 self._own.member = None
+                if self._is_over:
+                    raise
+                log.warning("import.process_died")
             else:
                 if done is not None:
                     value: T = done.value
@@ -104,7 +109,7 @@ class Crew:
     def _start(self) -> _Member | None:
         try:
             member = _Member()
-        except (OSError, ImportError) as error:
+        except OSError as error:
             # No room for more processes, no file left to open for a pipe.
             log.warning("import.no_processes", why=str(error))
             return None
@@ -115,6 +120,10 @@ class Crew:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._is_over = True
+        # Their threads wait for them: one that somebody stopped would keep them waiting for ever.
+        for member in tuple(self._members):
+            member.end()
         self._threads.shutdown(cancel_futures=True)
         for member in self._members:
             member.dismiss()
@@ -125,15 +134,27 @@ class _Done:
     value: Any
 
 
+_BEGIN: Final = "import sys; sys.path[:] = sys.argv[2:]; from trialsync.sync.ready import serve; serve(int(sys.argv[1]))"
+
+
 class _Member:
-    """One of the processes, and the pipe to it. Raises OSError or ImportError where none can be started."""
+    """One of the processes, and the pipe to it. Raises OSError where none can be started.
+
+    It is a Python of its own that loads what the work needs and no more: not the program that began this one, whatever that is. It hears
+    nothing of what a terminal sends (it is in a group of its own), and has nothing to say there.
+    """
 
     def __init__(self) -> None:
-        context = get_context("spawn")
-        self._pipe, its_end = context.Pipe()
+        self._pipe, its_end = Pipe()
         with its_end:
-            self._process = context.Process(target=_serve, args=(its_end,), daemon=True)
-            self._process.start()
+            self._process = subprocess.Popen(  # noqa: S603 - this Python again
+                [sys.executable or "", "-P", "-c", _BEGIN, str(its_end.fileno()), *sys.path],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(its_end.fileno(),),
+                process_group=0,
+            )
 
     def do(self, piece: Callable[[], object]) -> _Done | None:
         """Return what the process made of a piece of work, ``None`` where it met an error; raises EOFError or OSError where it died."""
@@ -141,15 +162,20 @@ class _Member:
         done: _Done | None = self._pipe.recv()
         return done
 
+    def end(self) -> None:
+        """End the process, whatever it is at: it has nothing of its own that could be lost."""
+        self._process.kill()
+
     def dismiss(self) -> None:
+        """End the process, and leave nothing of it."""
+        self.end()
+        self._process.wait()
         self._pipe.close()
-        self._process.join()
 
 
-def _serve(pipe: Connection) -> None:
-    """Do what comes by a pipe until its other end is closed, leaving a keyboard's interrupt to the process there."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with few_collections(), suppress(EOFError, OSError):
+def serve(descriptor: int) -> None:
+    """Do what comes by a pipe, one end of which is a file descriptor, until its other end is closed."""
+    with Connection(descriptor) as pipe, few_collections(), suppress(EOFError, OSError):
         while True:
             pipe.send(_done(pipe.recv()))
 
