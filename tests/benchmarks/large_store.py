@@ -25,7 +25,7 @@ from trialsync.registry import files
 from trialsync.store import codec, schema
 from trialsync.store.connection import connect
 from trialsync.store.contents import JOINED
-from trialsync.store.study_writer import words
+from trialsync.store.wording import wording_of
 from trialsync.store.writer import Writer
 from trialsync.study.diff import RULE
 from trialsync.sync.load import load
@@ -135,7 +135,7 @@ def _patterns(path: Path) -> _Patterns:
             "JOIN fields f ON f.id = c.field_id WHERE c.baseline = 0 ORDER BY c.id"
         )
         versions = [
-            [(*row[2:], _text(row[8], row[9]), facts.get(row[1], [])) for row in found] for _, found in groupby(changes, itemgetter(0))
+            [(*row[2:], wording_of(row[8], row[9]), facts.get(row[1], [])) for row in found] for _, found in groupby(changes, itemgetter(0))
         ]
         small = min((codec.unpack(blob) for (blob,) in connection.rows(_LATEST)), key=len)
         return _Patterns(
@@ -151,10 +151,6 @@ def _patterns(path: Path) -> _Patterns:
 
 
 _LATEST: Final = f"SELECT c.content FROM studies s JOIN versions v ON v.nct_id = s.nct_id AND v.number = s.version JOIN {JOINED}"
-
-
-def _text(before: str | None, after: str | None) -> str:
-    return "\n".join(word for text in (before, after) if text is not None for word in words(orjson.loads(text)))
 
 
 class _Maker:
@@ -280,7 +276,7 @@ class _Maker:
             rows,
         )
         self._db.many("INSERT INTO change_words (rowid, value) VALUES (?, ?)", text)
-        self._db.many("INSERT INTO change_facts VALUES (?, ?, ?, ?)", facts)
+        self._db.many("INSERT INTO change_facts (change_id, fact, rule, json) VALUES (?, ?, ?, ?)", facts)
         self._db.many("INSERT INTO contents VALUES (?, ?)", contents)
 
     def _joined(self, name: str, day: str) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-import orjson
-
 from trialsync.store import schema
 from trialsync.store.connection import Connection, create_file
 from trialsync.store.contents import JOINED
 from trialsync.store.seal import CHANGE_COLUMNS, VERSION_COLUMNS, seal
-from trialsync.store.study_writer import words
+from trialsync.store.wording import whole_wording_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +47,7 @@ def _copy_rows(connection: Connection) -> None:
 
 def _make_words(connection: Connection) -> None:
     for number, before, after in list(connection.rows("SELECT id, before, after FROM changes WHERE baseline = 0")):
-        said = "\n".join(word for text in (before, after) if text is not None for word in words(orjson.loads(text)))
+        said = whole_wording_of(before, after)
         if said:
             connection.execute("INSERT INTO change_words (rowid, value) VALUES (?, ?)", (number, said))
 

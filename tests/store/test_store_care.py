@@ -55,6 +55,7 @@ def test_a_backup_to_where_nothing_can_be_made(store: Path, tmp_path: Path) -> N
         ("UPDATE changes SET version_id = 1 WHERE id = (SELECT min(id) FROM changes WHERE baseline = 0)", "altered since it was written"),
         ("UPDATE changes SET baseline = 1 WHERE id = (SELECT min(id) FROM changes WHERE baseline = 0)", "past the first version"),
         ("UPDATE changes SET before = '{' WHERE baseline = 0", "not JSON"),
+        ("INSERT INTO change_facts SELECT * FROM change_facts LIMIT 1", "stand twice"),
         ("UPDATE changes SET date = NULL WHERE baseline = 0", "lack a kind"),
         ("UPDATE sqlite_sequence SET seq = 3 WHERE name = 'changes'", "never given out"),
         ("UPDATE changes SET field_id = 9999 WHERE id = 3", "hangs on nothing in fields"),

@@ -6,7 +6,6 @@ came of it; without the variables it is 30 and 10 times, for every day. ``TRIALS
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -27,8 +26,8 @@ from terminal import Ran, Terminal
 
 from trialsync.store import codec, schema
 from trialsync.store.seal import CHANGE_COLUMNS, VERSION_COLUMNS, seal_version
-from trialsync.store.study_writer import words
 from trialsync.store.verify import verify
+from trialsync.store.wording import wording_of
 from trialsync.study.fingerprint import fingerprint
 from trialsync.sync.poll import poll
 
@@ -266,7 +265,7 @@ def unsay(raw: sqlite3.Connection, number: int) -> None:
 def said(raw: sqlite3.Connection, number: int) -> str:
     """Return the words of a row of the log, as they are indexed."""
     before, after = raw.execute("SELECT before, after FROM changes WHERE id = ?", (number,)).fetchone()
-    return "\n".join(word for text in (before, after) if text is not None for word in words(json.loads(text)))
+    return wording_of(before, after)
 
 
 def say_again(raw: sqlite3.Connection, number: int) -> None:

@@ -84,6 +84,16 @@ def test_long_histories_come_back(tmp_path_factory: pytest.TempPathFactory, coun
     assert whole_ones == sorted({*range(codec.KEYFRAME, len(kept) + 1, codec.KEYFRAME), len(kept)})
 
 
+def test_the_latest_content_stays_where_the_first_was_written(store: Path) -> None:
+    """A new version's content takes the row of the one before, and that one's difference gets the new row: none is left half empty."""
+    with take(store) as writer:
+        for count in (10, 11, 12):
+            add(writer, edited(FIRST, None, designModule__enrollmentInfo__count=count), "2026-02-04")
+        rows = list(writer._db.rows(f"SELECT v.id, c.id, c.content FROM versions v JOIN {JOINED} ORDER BY v.number"))  # noqa: S608
+    assert [(version, row) for version, row, _ in rows] == [(1, 2), (2, 3), (3, 1)]
+    assert [codec.is_difference(blob) for *_, blob in rows] == [True, True, False]
+
+
 def test_the_row_of_a_study_follows_its_latest_version(store: Path) -> None:
     """The headline columns, the countries and the words of a study are those of its latest version."""
     fill(store)

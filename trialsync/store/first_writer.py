@@ -33,7 +33,7 @@ class FirstWriter(StudyWriter):
             studies.append((*first.headlines.values(), version.number, digest, version.nct_id))
             rows = [self._baseline_row(*row) for row in first.rows]
             columns = version_columns(version, 1, rows)
-            versions.append((number, *columns, RULE, seal_version(columns, RULE, *rows)))
+            versions.append((number, *columns, RULE, number, seal_version(columns, RULE, *rows)))
             contents.append((number, first.content))
             changes += [(row[0], number, self._fields[row[1]][0], row[2], row[7]) for row in rows]
             countries += [(country, version.nct_id) for country in first.countries]
@@ -42,7 +42,7 @@ class FirstWriter(StudyWriter):
             return
         self._db.many(f"INSERT INTO studies ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})", studies)
         self._db.many(
-            f"INSERT INTO versions (id, {VERSION_COLUMNS}, rule, seal) VALUES ({', '.join('?' * len(versions[0]))})",
+            f"INSERT INTO versions (id, {VERSION_COLUMNS}, rule, content_id, seal) VALUES ({', '.join('?' * len(versions[0]))})",
             versions,
         )
         self._db.many("INSERT INTO contents (id, content) VALUES (?, ?)", contents)

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
 from trialsync.errors import StoreDamaged, StoreError
 from trialsync.store.connection import RESTORE_HINT
 from trialsync.store.remaking import Remake, Standing, remake, standing_rows
 from trialsync.store.seal import VERSION_COLUMNS, seal_version, version_rows
-from trialsync.store.study_writer import StudyWriter, words
+from trialsync.store.study_writer import StudyWriter
+from trialsync.store.wording import wording_of
 from trialsync.study.diff import RULE
 
 if TYPE_CHECKING:
@@ -92,8 +91,7 @@ class LogWriter(StudyWriter):
         return seal_version(columns, rule, *version_rows(self._db, version_id, (columns[-2], columns[-1])))
 
     def _remove_row(self, row: Standing) -> None:
-        values = [orjson.loads(text) for text in (row.before, row.after) if text is not None]
-        text = "\n".join(word for value in values for word in words(value))
+        text = wording_of(row.before, row.after)
         if text and not row.baseline:
             # An index without content of its own has to be told what it loses.
             self._db.execute("INSERT INTO change_words (change_words, rowid, value) VALUES ('delete', ?, ?)", (row.id, text))

@@ -13,6 +13,7 @@ from trialsync.model import Tier
 from trialsync.store.connection import APPLICATION_ID, Connection, Faults, check_version, connect, create_file
 from trialsync.store.lock import Lock
 from trialsync.store.tables import FIRST_STORE, HISTORY_AND_NOTICES
+from trialsync.store.wording import wording_of
 from trialsync.study.fields import FIELDS, PRESENCE
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def m002_history_and_notices(db: Database) -> None:
     """Make room for the registry's own history, for notices, and for the rule by which a version was compared."""
     for statement in HISTORY_AND_NOTICES:
         db.execute(statement)
+    rows = db.execute("SELECT id, before, after FROM changes WHERE baseline = 0")
+    said = ((number, wording_of(before, after)) for number, before, after in rows)
+    db.conn.executemany("INSERT INTO change_words (rowid, value) VALUES (?, ?)", ((number, text) for number, text in said if text))
     db.execute("PRAGMA user_version = 2")
 
 

@@ -15,6 +15,7 @@ from trialsync.store.page import Pages
 from trialsync.store.rows import VERSION_COLUMNS, Known, headline_columns, sound, version
 from trialsync.store.seal import OCCASION_COLUMNS, seal, seal_version, version_columns
 from trialsync.store.seal import VERSION_COLUMNS as VERSION_SEALED
+from trialsync.store.wording import wording
 from trialsync.study import record
 from trialsync.study.diff import RULE
 from trialsync.study.fields import PRESENCE, WATCH_PREFIX
@@ -193,15 +194,16 @@ class StudyWriter(Pages):
 
     def _write_words(self, number: int, change: Change, facts: Sequence[Mapping[str, Json]]) -> None:
         """Make a row of the log searchable, and write the facts that it gives."""
-        text = "\n".join((*words(change.before), *words(change.after)))
+        text = wording(change.before, change.after)
         if text:
             self._db.execute("INSERT INTO change_words (rowid, value) VALUES (?, ?)", (number, text))
         self._write_facts(number, facts)
 
     def _write_facts(self, number: int, facts: Sequence[Mapping[str, Json]]) -> None:
+        """Write the facts that a row of the log gives, in the order of their names: so they are read."""
         self._db.many(
             "INSERT INTO change_facts (change_id, fact, rule, json) VALUES (?, ?, ?, ?)",
-            [(number, fact["id"], fact["rule"], _json(dict(fact))) for fact in facts],
+            sorted((number, fact["id"], fact["rule"], _json(dict(fact))) for fact in facts),
         )
 
     def add_whole(
@@ -277,17 +279,3 @@ class StudyWriter(Pages):
 
 def _json(value: Json) -> str:
     return orjson.dumps(value).decode()
-
-
-def words(value: Json) -> Iterator[str]:
-    """Yield the texts and numbers inside a value, for full-text search."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for part in value:
-            yield from words(part)
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from words(part)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield str(value)

@@ -302,6 +302,22 @@ HISTORY_AND_NOTICES: Final = (
     # When a row was seen its version says, and it is later than the first; rows about a study as a whole say it themselves.
     "CREATE INDEX versions_by_seen ON versions (seen) WHERE number > 1",
     "CREATE INDEX occasions_by_seen ON occasions (seen)",
+    # What is only ever added behind what stands leaves no pages half empty where its rows have numbers of their own. A row's facts are
+    # written in the order of their names.
+    "DROP VIEW change_log",
+    "ALTER TABLE change_facts RENAME TO first_facts",
+    """
+    CREATE TABLE change_facts (
+        change_id INTEGER NOT NULL REFERENCES changes (id),
+        fact TEXT NOT NULL,
+        rule INTEGER NOT NULL,
+        json TEXT NOT NULL
+    ) STRICT
+    """,
+    "INSERT INTO change_facts SELECT change_id, fact, rule, json FROM first_facts ORDER BY change_id, fact",
+    "DROP TABLE first_facts",
+    "CREATE INDEX change_facts_by_change ON change_facts (change_id)",
+    "CREATE INDEX change_facts_by_fact ON change_facts (fact, change_id)",
     # The first rule's rows are those that are not here.
     "CREATE INDEX change_facts_by_rule ON change_facts (fact, rule) WHERE rule <> 1",
     f"CREATE INDEX changes_by_country ON changes ({ITS_COUNTRY}) WHERE {HAS_COUNTRY}",
@@ -321,6 +337,16 @@ HISTORY_AND_NOTICES: Final = (
         UNIQUE (load, field, kind)
     ) STRICT
     """,
+    # How many words a row has nobody asks. The words of the log are put in by the migration itself.
+    "DROP TABLE study_words",
+    """
+    CREATE VIRTUAL TABLE study_words USING fts5 (
+        title, conditions, sponsor, content = 'studies', content_rowid = 'id', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
+    )
+    """,
+    "INSERT INTO study_words (study_words) VALUES ('rebuild')",
+    "DROP TABLE change_words",
+    "CREATE VIRTUAL TABLE change_words USING fts5 (value, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2')",
     # How far back the registry's history of a study is recorded; a study need not be in the store while its history is being fetched.
     """
     CREATE TABLE histories (
@@ -345,6 +371,5 @@ HISTORY_AND_NOTICES: Final = (
         PRIMARY KEY (nct_id, registry_version)
     ) STRICT, WITHOUT ROWID
     """,
-    "DROP VIEW change_log",
     _change_log(_DATED_OR_NUMBERED),
 )

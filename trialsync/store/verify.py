@@ -9,8 +9,6 @@ import struct
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from trialsync.errors import RecordError, StoreDamaged, StoreError
 from trialsync.store import codec, contents, schema
 from trialsync.store.connection import RESTORE_HINT, Connection, check_version, connect
@@ -27,7 +25,7 @@ from trialsync.store.seal import (
     seal_version,
     version_rows,
 )
-from trialsync.store.study_writer import words
+from trialsync.store.wording import whole_wording_of, wording_of
 from trialsync.study import record
 from trialsync.study.diff import RULE
 from trialsync.study.fingerprint import fingerprint
@@ -145,7 +143,7 @@ def _problems(connection: Connection, number: int) -> Iterator[str]:
     if number > 1:
         yield from _newer_problems(connection)
     yield from _seal_problems(connection, number)
-    yield from _search_problems(connection)
+    yield from _search_problems(connection, wording_of if number > 1 else whole_wording_of)
 
 
 def _newer_problems(connection: Connection) -> Iterator[str]:
@@ -279,14 +277,17 @@ def _seal_problems(connection: Connection, number: int) -> Iterator[str]:
             yield f"{name}: a row of {table} was altered since it was written"
 
 
-def _search_problems(connection: Connection) -> Iterator[str]:
-    """Yield which of the indexes for words do not hold the words that they should: each is made again, in memory, and compared."""
+def _search_problems(connection: Connection, said: Callable[[str | None, str | None], str]) -> Iterator[str]:
+    """Yield which of the indexes for words do not hold the words that they should: each is made again, in memory, and compared.
+
+    ``said`` gives the text under which a row with its values is indexed.
+    """
     for name, columns in (("study_words", "title, conditions, sponsor"), ("change_words", "value")):
         connection.execute(f"CREATE VIRTUAL TABLE temp.fresh USING fts5 ({columns}, tokenize = 'unicode61 remove_diacritics 2')")
         if name == "study_words":
             connection.execute(f"INSERT INTO temp.fresh (rowid, {columns}) SELECT id, {columns} FROM studies")
         else:
-            connection.many("INSERT INTO temp.fresh (rowid, value) VALUES (?, ?)", _searchable(connection))
+            connection.many("INSERT INTO temp.fresh (rowid, value) VALUES (?, ?)", _searchable(connection, said))
         connection.execute(f"CREATE VIRTUAL TABLE temp.stands USING fts5vocab (main, {name}, instance)")
         connection.execute("CREATE VIRTUAL TABLE temp.due USING fts5vocab (temp, fresh, instance)")
         connection.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab (temp, fresh, row)")
@@ -308,11 +309,9 @@ def _differs(connection: Connection) -> bool:
     return bool(connection.value("SELECT count(*) FROM (SELECT term FROM temp.stands EXCEPT SELECT term FROM temp.terms)"))
 
 
-def _searchable(connection: Connection) -> Iterator[tuple[int, str]]:
+def _searchable(connection: Connection, said: Callable[[str | None, str | None], str]) -> Iterator[tuple[int, str]]:
     for number, before, after in connection.rows("SELECT id, before, after FROM changes INDEXED BY changes_by_id WHERE baseline = 0"):
-        values = [orjson.loads(text) for text in (before, after) if text is not None]
-        found = "\n".join(word for value in values for word in words(value))
-        if found:
+        if found := said(before, after):
             yield number, found
 
 
@@ -335,6 +334,8 @@ _COUNTED: Final = (
         WHERE tier NOT IN ('headline', 'detail', 'housekeeping') OR coalesce("by", 'registry') <> 'registry'"""),
     ("facts are not what was recorded", """
         SELECT count(*) FROM change_facts WHERE json_valid(json) = 0 OR json ->> 'id' <> fact OR json ->> 'rule' <> rule"""),
+    ("facts stand twice on a row", """
+        SELECT count(*) FROM (SELECT 1 FROM change_facts GROUP BY change_id, fact HAVING count(*) > 1)"""),
     ("studies have a presence that there is not", """
         SELECT count(*) FROM studies WHERE presence NOT IN ('listed', 'removed', 'merged', 'withheld')"""),
     ("rows of the log hold what is not JSON", """
