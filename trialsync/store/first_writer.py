@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trialsync.store.filling import filling
 from trialsync.store.seal import VERSION_COLUMNS, seal_version, version_columns
 from trialsync.store.study_writer import StudyWriter
 from trialsync.study.diff import RULE
@@ -26,15 +27,20 @@ class FirstWriter(StudyWriter):
         Raises StoreDamaged where the store has one of the studies already.
         """
         self._check_page()
-        last_number = self._db.value("SELECT max(id) FROM versions") or 0
-        studies, versions, contents, changes, countries = [], [], [], [], []
+        new = list(firsts)
+        start = (self._db.value("SELECT max(id) FROM versions") or 0) + 1
+        # Contents are written in an order of their own, in which they fill their pages.
+        order = filling([len(first.content) for *_, first in new])
+        contents = [(start + number, new[place][2].content) for number, place in enumerate(order)]
+        places = {place: start + number for number, place in enumerate(order)}
+        studies, versions, changes, countries = [], [], [], []
         names: tuple[str, ...] = ()
-        for number, (version, digest, first) in enumerate(firsts, start=last_number + 1):
+        for place, (version, digest, first) in enumerate(new):
+            number = start + place
             studies.append((*first.headlines.values(), version.number, digest, version.nct_id))
             rows = [self._baseline_row(*row) for row in first.rows]
             columns = version_columns(version, 1, rows)
-            versions.append((number, *columns, RULE, number, seal_version(columns, RULE, *rows)))
-            contents.append((number, first.content))
+            versions.append((number, *columns, RULE, places[place], seal_version(columns, RULE, *rows)))
             changes += [(row[0], number, self._fields[row[1]][0], row[2], row[7]) for row in rows]
             countries += [(country, version.nct_id) for country in first.countries]
             names = (*first.headlines, "version", "bytes_digest", "nct_id")
