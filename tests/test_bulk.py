@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tracemalloc
 import zipfile
 import zlib
@@ -100,6 +101,16 @@ def test_the_registrys_layout_is_known(tmp_path: Path) -> None:
     ):
         path.write_bytes(zipped(*entries))
         assert is_download(path) is wanted
+
+
+def test_a_place_beyond_the_end_is_damage() -> None:
+    """A zip whose 64-bit end lies where no file can reach is damaged, and nothing worse."""
+    data = zipped(("24/NCT00000024.json", b"{}"))
+    end = bytearray(data[-22:])
+    end[10:12] = b"\xff\xff"
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, (1 << 64) - 1, 1)
+    with pytest.raises(zipfile.BadZipFile, match="its end is damaged"):
+        BulkZip(io.BytesIO(data[:-22] + bytes(56) + locator + end))
 
 
 def test_very_many_files_are_read_in_little_memory(tmp_path: Path) -> None:

@@ -96,14 +96,16 @@ class BulkZip:
 def is_download(path: Path) -> bool:
     """Return whether a file is the registry's bulk download: a whole zip in which every file is ``NN/NCTdddddddd.json``.
 
-    Raises OSError where it can't be read.
+    What can't be read is none: whoever reads it says why.
     """
-    with path.open("rb") as stream:
-        try:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
             archive = BulkZip(stream)
             return archive.count > 0 and all(_DOWNLOAD.fullmatch(entry.name) for entry in archive.entries())
-        except zipfile.BadZipFile:
-            return False
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _directory(stream: IO[bytes]) -> tuple[int, int, int, int]:
@@ -123,6 +125,8 @@ def _directory(stream: IO[bytes]) -> tuple[int, int, int, int]:
         stream.seek(end - _LOCATOR.size)
         mark, _, end_64, _ = _LOCATOR.unpack(stream.read(_LOCATOR.size))
         if mark == b"PK\x06\x07":
+            if end_64 >= end:
+                raise zipfile.BadZipFile("its end is damaged")
             stream.seek(end_64)
             record = stream.read(_END_64.size)
             if len(record) < _END_64.size or not record.startswith(b"PK\x06\x06"):

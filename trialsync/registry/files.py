@@ -95,9 +95,16 @@ def read(paths: Iterable[str | PathLike[str]], *, stdin: IO[bytes] | None = None
     if places.count(None) > 1 or (None in places and stdin is None):
         raise UsageError("standard input can be read once", hint="give - a single time")
     for place in places:
-        if place is not None and not place.exists():
+        if place is not None and not _is_there(place):
             raise FileError(f"no such file: {shown(place)}")
     return _read(places, stdin, progress)
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError as error:
+        raise FileError(f"{shown(place)} cannot be read: {error.strerror}") from error
 
 
 def _read(places: list[Path | None], stdin: IO[bytes] | None, progress: Progress | None) -> Iterator[Found]:
