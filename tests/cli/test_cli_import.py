@@ -22,7 +22,7 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from trialsync.model import Study
@@ -52,10 +52,10 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         yield terminal
 
 
-def zipped(path: Path) -> None:
+def zipped(path: Path, studies: Iterable[Study] = BOTH) -> None:
     """Write a zip as the registry's own: a folder for the last two digits, a file a study."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for study in BOTH:
+        for study in studies:
             archive.writestr(f"{number_of(study)[-2:]}/{number_of(study)}.json", dumps(study))
 
 
@@ -232,6 +232,8 @@ def test_a_zip_that_is_cut_off_is_one_sentence(cli: Terminal) -> None:
     ("arguments", "words"),
     [
         (["nothing.json"], "no such file: nothing.json"),
+        (["n" * 300], "cannot be read: File name too long"),
+        (["/proc/self/mem"], "/proc/self/mem cannot be read: Input/output error"),
         (["."], "holds no file that studies could be read from"),
         (["-", "-"], "standard input can be read once"),
         (["-", "--load", "tomorrow"], "--load 'tomorrow' is not a day"),
@@ -249,10 +251,11 @@ def test_the_bulk_download_begins_a_watch_of_everything(cli: Terminal, tmp_path:
     """The registry's zip says that the watch of everything goes on from it, and the next sync asks for what moved alone."""
     cli.settings({"name": "all", "everything": True}, text="[sync]\nincremental_above = 0\n")
     cli.ok("init")
-    zipped(tmp_path / "ctg-studies.json.zip")
+    loads = publish([ONE, TWO], [status(ONE, "COMPLETED", DAYS[1])])
+    zipped(tmp_path / "ctg-studies.json.zip", [labelled(line.study, DAYS[0]) for line in loads if line.study and line.load == DAYS[0]])
     ran = cli.ok("import", "ctg-studies.json.zip")
     assert f"all has all of it: trialsync sync goes on from load {DAYS[0]} with what moves" in ran.err
-    cli.serve(publish([ONE, TWO], [status(ONE, "COMPLETED", DAYS[1])])).advance()
+    cli.serve(loads).advance()
     cli.ok("sync")
     assert [(row["nct_id"], row["before"], row["after"]) for row in cli.ok("changes", "--field", "status.overallStatus").rows] == [
         (N1, "RECRUITING", "COMPLETED")

@@ -48,7 +48,7 @@ def import_(app: App, paths: tuple[str, ...], *, label: str | None) -> int:
             label = date.fromisoformat(label).isoformat()
         except ValueError:
             raise BadDate(f"--load {label!r} is not a day", hint="for example 2026-05-12") from None
-    if label is None and len(paths) == 1 and Path(paths[0]).is_file() and is_download(Path(paths[0])):
+    if label is None and len(paths) == 1 and is_download(Path(paths[0])):
         return _download(app, Path(paths[0]))
     skipped: list[str] = []
     code = 0
@@ -77,9 +77,12 @@ def _download(app: App, path: Path) -> int:
     code = _report(outcome)
     if whole is not None and outcome.poll.watch is not None:
         say(f"  {whole.watch.name} has all of it: trialsync sync goes on from load {outcome.poll.load} with what moves")
-    elif whole is not None:
-        say(f"  something was left out, or it is of several loads: the next sync of {whole.watch.name} walks everything")
+    elif whole is not None and outcome.error is None:
+        goes_on = f"{whole.watch.name} goes on from its own last poll, or walks everything"
+        say(f"  something was left out, or it is of several loads, or older than what was polled: {goes_on}")
     say_some([f"skipped: {sentence}" for sentence in outcome.skipped])
+    if outcome.error is not None:
+        raise outcome.error
     return code
 
 

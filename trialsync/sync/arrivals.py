@@ -101,7 +101,7 @@ class Joining:
 
     ``announced`` is true once the watch's first walk of this query was complete: then joining is news. ``previous_load`` is the load of the
     watch's last complete poll, ``not_before`` the one that last showed who was in what is walked now, which for a part of a large watch is
-    older; both ISO days.
+    older; both ISO days. What a load before ``oldest`` shows joins nothing: since then the watch was told who is in it.
     """
 
     watch: str
@@ -109,6 +109,7 @@ class Joining:
     announced: bool
     previous_load: str | None
     not_before: str | None
+    oldest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +290,7 @@ class Receiver:
         self, good: Mapping[str, Arrival | Unread], known: Mapping[str, Known], taken: Mapping[str, Version | None], joining: Joining
     ) -> None:
         """Note which of a page's studies joined the watch; after the watch's first complete walk that is news."""
-        joined = [nct_id for nct_id in taken if nct_id not in joining.members]
+        joined = [nct_id for nct_id in taken if nct_id not in joining.members and good[nct_id].load >= (joining.oldest or "")]
         for load, numbers in groupby(sorted(joined, key=lambda nct_id: good[nct_id].load), key=lambda nct_id: good[nct_id].load):
             self.writer.join(joining.watch, numbers, load)
         joining.members.update(joined)

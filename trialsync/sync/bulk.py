@@ -9,6 +9,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -19,6 +20,7 @@ from trialsync.model import Ended, Origin, Poll, Study, instant, is_day
 from trialsync.registry import query
 from trialsync.registry.bulk import BulkZip
 from trialsync.registry.files import BadRecord, study_in
+from trialsync.registry.sources import shown
 from trialsync.study import record
 from trialsync.study.fingerprint import bytes_digest, load_label
 from trialsync.sync.arrivals import Joining, Receiver, Unread
@@ -68,11 +70,16 @@ class Whole:
         last = writer.last_complete(self.watch.name)
         writer.save_watch(self.watch, asked)
         shown = last.poll.load if last is not None else None
-        return Joining(self.watch.name, writer.members(self.watch.name), last is not None and last.query == asked, shown, shown)
+        return Joining(self.watch.name, writer.members(self.watch.name), last is not None and last.query == asked, shown, shown, shown)
 
-    def slices(self, writer: Writer, load: str | None) -> list[Slice]:
-        """Return the parts of the watch, all of them shown by a load."""
-        return [replace(part, swept=load) for part in plan(writer.members_posted(self.watch.name), self.sweep_days)]
+    def slices(self, writer: Writer, load: str, seen: set[str]) -> list[Slice]:
+        """Return the parts of the watch, shown by a load but for those with a member that is not among ``seen``: they are to be swept."""
+        parts = plan(writer.members_posted(self.watch.name), self.sweep_days)
+        unseen = writer.members(self.watch.name) - seen
+        return [
+            part if unseen and not unseen.isdisjoint(writer.members_in(self.watch.name, part)[0]) else replace(part, swept=load)
+            for part in parts
+        ]
 
 
 def load_bulk(
@@ -86,31 +93,54 @@ def load_bulk(
 ) -> Outcome:
     """Record the registry's bulk download and return how it ended.
 
-    A record stands for the load that it names, else for its posted date. Where nothing is left out and all is of one load, it counts as a
-    poll of the watch that it is all of (``whole``), to be gone on from by what moves. ``progress`` is told the bytes of the zip done, and
-    all. Raises FileError for a zip that is cut off or damaged, StoreError.
+    A record stands for the load that it names, else for its posted date. Where nothing is left out and all is of one load, none before
+    that of the watch's last complete poll, it counts as a poll of the watch that it is all of (``whole``), to be gone on from by what
+    moves; members that it does not show are looked for by the next one. ``progress`` is told the bytes of the zip done, and all. Where the
+    zip is cut off, damaged, or not what it was a moment ago, the outcome has the FileError, and what was recorded before it is kept.
+    Raises StoreError.
     """
     started = instant(now())
     asked = query.canonical(whole.watch) if whole is not None else None
     poll_id = writer.begin_poll(watch=None, origin=Origin.IMPORT, load=None, data_timestamp=None, query=asked, started=started)
     tally, loads = Tally(), dict[str, set[str]]()
-    receiver = Receiver(writer, Origin.IMPORT, started, baseline, tally, whole.joining(writer) if whole is not None else None)
-    size = path.stat().st_size
-    with few_collections(), Crew() as crew:
-        for entries, looked in _looked_at(path, crew, writer, baseline):
-            arrivals = list(_arrivals(path, entries, looked, tally))
-            receiver.page(arrivals)
-            for arrival in arrivals:
-                loads.setdefault(arrival.load, set()).add(arrival.nct_id)
-            if progress is not None:
-                progress(entries[-1].offset + entries[-1].packed, size)
-    stands_for = max(loads, default=None)
-    tally.seen &= loads.get(stands_for or "", set())
-    row = Poll(poll_id, None, Origin.IMPORT, stands_for, None, started, None, None)
-    if whole is not None and not tally.skipped and len(loads) == 1:
+    joining = whole.joining(writer) if whole is not None else None
+    receiver = Receiver(writer, Origin.IMPORT, started, baseline, tally, joining)
+    error: FileError | None = None
+    try:
+        with _reading(path):
+            size = path.stat().st_size
+        with few_collections(), Crew() as crew:
+            for entries, looked in _looked_at(path, crew, writer, baseline):
+                arrivals = list(_arrivals(path, entries, looked, tally))
+                receiver.page(arrivals)
+                for arrival in arrivals:
+                    loads.setdefault(arrival.load, set()).add(arrival.nct_id)
+                if progress is not None:
+                    progress(entries[-1].offset + entries[-1].packed, size)
+    except FileError as failure:
+        error = failure
+        # The page under way was not kept; what it would have confirmed is not told apart from what the pages before it did.
+        tally.seen.clear()
+    stands_for = max(loads, default="")
+    tally.seen &= loads.get(stands_for, set())
+    row = Poll(poll_id, None, Origin.IMPORT, stands_for or None, None, started, None, None)
+    ended = Ended.COMPLETE if error is None else Ended.PARTIAL if tally.studies else Ended.FAILED
+    is_whole = error is None and not tally.skipped and len(loads) == 1
+    if whole is not None and joining is not None and is_whole and stands_for >= (joining.oldest or ""):
         row = replace(row, watch=whole.watch.name)
-        tally.slices = whole.slices(writer, stands_for)
-    return finish(row, Ended.COMPLETE, tally, None, writer=writer, now=now)
+        tally.slices = whole.slices(writer, stands_for, tally.seen)
+    return finish(row, ended, tally, error, writer=writer, now=now)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Tell what reading a zip raises, which was whole when it was looked at first, as what happened to the file."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"{shown(path)} cannot be read on: {error.strerror or error}", hint="the same import again goes on fast") from error
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise FileError(f"{shown(path)} is a zip with a damaged directory: {error}", hint="download it again") from error
 
 
 def _looked_at(
@@ -118,19 +148,16 @@ def _looked_at(
 ) -> Iterator[tuple[list[BulkEntry], list[Looked | BadRecord]]]:
     """Yield the zip's entries, a page at a time, with what the processes say of them; the next pages are under way meanwhile."""
     waiting: deque[tuple[list[BulkEntry], Callable[[], list[Looked | BadRecord]]]] = deque()
-    with path.open("rb") as stream:
-        try:
-            entries = BulkZip(stream).entries()
-            while page := list(islice(entries, PAGE_STUDIES)):
-                digests = {known.nct_id: known.bytes_digest for known in writer.known(entry.name[_NUMBER] for entry in page).values()}
-                waiting.append((page, crew.begin(look_at, path, page, digests, baseline)))
-                if len(waiting) > crew.depth:
-                    begun, result = waiting.popleft()
-                    yield begun, result()
-        except zipfile.BadZipFile as error:
-            raise FileError(f"{path} is a zip with a damaged directory: {error}", hint="download it again") from error
-    for begun, result in waiting:
-        yield begun, result()
+    with _reading(path), path.open("rb") as stream:
+        entries = BulkZip(stream).entries()
+        while page := list(islice(entries, PAGE_STUDIES)):
+            digests = {known.nct_id: known.bytes_digest for known in writer.known(entry.name[_NUMBER] for entry in page).values()}
+            waiting.append((page, crew.begin(look_at, path, page, digests, baseline)))
+            if len(waiting) > crew.depth:
+                begun, result = waiting.popleft()
+                yield begun, result()
+        for begun, result in waiting:
+            yield begun, result()
 
 
 def look_at(path: Path, entries: list[BulkEntry], known: Mapping[str, bytes | None], fields: BaselineFields) -> list[Looked | BadRecord]:
@@ -172,8 +199,8 @@ def _arrivals(path: Path, entries: list[BulkEntry], looked: list[Looked | BadRec
 
 
 def _study(path: Path, entry: BulkEntry) -> Study:
-    with path.open("rb") as stream:
+    with _reading(path), path.open("rb") as stream:
         found = study_in(BulkZip(stream).open(entry).read(), f"{path}, {entry.name}")
-    if isinstance(found, BadRecord):
-        raise RecordError(found.why)
+        if isinstance(found, BadRecord):
+            raise zipfile.BadZipFile(f"{entry.name} was another file before")
     return found.study

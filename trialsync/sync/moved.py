@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import DataChanged, UsageError
 from trialsync.model import Slice, Watch
+from trialsync.registry import query
 from trialsync.registry.query import area_range, narrowed
 from trialsync.registry.walk import Walk
 from trialsync.study import record
@@ -31,6 +32,8 @@ _MONDAY: Final = 7
 
 SLICE_STUDIES: Final = 5000
 """A slice holds about so many studies at most: a few pages, so that a load that arrives under way costs little."""
+
+_LACKING: Final = 0.01
 
 _FIRST_POSTED: Final = "StudyFirstPostDate"
 _POSTED: Final = "LastUpdatePostDate"
@@ -72,6 +75,22 @@ def can_be_narrowed(watch: Watch) -> bool:
     except UsageError:
         return False
     return True
+
+
+def import_lacks(watch: Watch, registry: Registry, members: int, load: str) -> int:
+    """Return how many studies the registry has beside those that a watch was begun with by an import, 0 where that was all of them.
+
+    ``members`` are those, and ``load`` is the ISO day of the import's load: what was first posted since then it could not have. Up to a
+    hundredth of them is left to the sweep. Raises RegistryError.
+    """
+    posted_since = area_range(_FIRST_POSTED, date.fromordinal(date.fromisoformat(load).toordinal() + 1), None)
+    everything, newer = (
+        registry.page({**parameters, "fields": "NCTId"}, size=1).total
+        for asked in (watch, narrowed(watch, posted_since))
+        for parameters in query.params(asked)
+    )
+    lacking = (everything or 0) - (newer or 0) - members
+    return lacking if lacking > members * _LACKING else 0
 
 
 def walk_moved(

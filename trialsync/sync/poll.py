@@ -17,7 +17,7 @@ from trialsync.registry.walk import Walk
 from trialsync.study import record
 from trialsync.sync.arrivals import Arrival, Joining, Receiver
 from trialsync.sync.garbage import few_collections
-from trialsync.sync.moved import can_be_narrowed, plan, walk_moved
+from trialsync.sync.moved import can_be_narrowed, import_lacks, plan, walk_moved
 from trialsync.sync.presence import follow_up, unseen_of
 from trialsync.sync.tally import Tally
 
@@ -201,6 +201,13 @@ def _pass(
 
     Where more than ``may_skip`` records were skipped, it could not: they are asked for again.
     """
+    if before is not None and receiver.joining is not None and before.origin is Origin.IMPORT and before.load is not None:
+        lacking = import_lacks(watch, registry, len(receiver.joining.members), before.load)
+        if lacking:
+            # What the import did not have is no news: it is seen for the first time.
+            receiver.tally.notes.append(f"{watch.name}: the import lacked {lacking:,} of its studies; they join it without a row")
+            receiver = replace(receiver, joining=replace(receiver.joining, announced=False))
+            before = None
     writer, joining = receiver.writer, receiver.joining
     large = joining is not None and len(joining.members) > policy.incremental_above and can_be_narrowed(watch)
     slices = writer.slices(watch.name) if large else []

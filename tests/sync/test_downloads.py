@@ -1,0 +1,121 @@
+"""Bulk downloads beside polls: older ones, ones that lack studies, ones that go away while they are read; and what polls make of them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from typing import TYPE_CHECKING
+
+from following import DAYS, World, columns, invent, number_of, publish, status
+
+from trialsync.errors import FileError
+from trialsync.model import Ended, Watch
+from trialsync.sync.bulk import PAGE_STUDIES, Whole, load_bulk
+from trialsync.sync.poll import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from trialsync.model import Study
+    from trialsync.sync.poll import Outcome
+
+EVERYTHING = Watch("everything", everything=True)
+MOVED = Policy(incremental_above=0)
+ONE, TWO, THREE = (invent(number, first_posted=f"2025-0{number}-03") for number in (1, 2, 3))
+FOUR = invent(4, posted=DAYS[2], first_posted=DAYS[2])
+N1, N2, N3, N4 = map(number_of, (ONE, TWO, THREE, FOUR))
+APART = ("id", "seen", "origin")
+
+
+def archive(path: Path, studies: Iterable[Study], load: str) -> Path:
+    """Write studies as the registry's bulk download of a load."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for study in studies:
+            labelled = study | {"derivedSection": {"miscInfoModule": {"versionHolder": load}}}
+            packed.writestr(f"{number_of(study)[-2:]}/{number_of(study)}.json", json.dumps(labelled, separators=(",", ":")))
+    return path
+
+
+def listed(world: World, path: Path) -> Path:
+    """Write the bulk download that the registry has now."""
+    return archive(path, world.sandbox.studies().values(), world.sandbox.load)
+
+
+def download(world: World, path: Path, progress: Callable[[int, int | None], None] | None = None) -> Outcome:
+    """Import a bulk download as all of everything."""
+    with world.writer() as writer:
+        return load_bulk(path, writer=writer, now=world.clock, whole=Whole(EVERYTHING), progress=progress)
+
+
+def test_an_older_download_says_nothing_of_who_is_there(tmp_path: Path) -> None:
+    """A download from before the last poll brings nobody back into the watch, and the next poll goes on from the poll before."""
+    loads = publish([ONE, TWO], [N2, THREE], [], [FOUR], [status(ONE, "COMPLETED", DAYS[4])])
+    polled, mixed = World(tmp_path, loads, "polled.db"), World(tmp_path, loads, "mixed.db")
+    first = listed(mixed, tmp_path / "first.zip")
+    for place in range(5):
+        for world in (polled, mixed):
+            (world.next if place else world.poll)(EVERYTHING)
+        if place in {2, 3}:
+            assert download(mixed, first).poll.watch is None
+    assert columns(mixed.log(baseline=True), but=APART) == columns(polled.log(baseline=True), but=APART)
+
+
+def test_members_that_a_download_lacks_are_looked_for_at_once(tmp_path: Path) -> None:
+    """A download without some of the watch's studies says nothing of them: what changed in them, or took them away, the next poll finds."""
+    registry = [invent(number, first_posted=f"2025-06-{number:02d}") for number in range(1, 25)]
+    changed, gone = status(registry[6], "SUSPENDED"), number_of(registry[17])
+    world = World(tmp_path, publish(registry, [changed], [gone], [], []))
+    world.poll(EVERYTHING, policy=MOVED)
+    world.advance(2)
+    outcome = download(world, archive(tmp_path / "some.zip", registry[:3], DAYS[2]))
+    assert outcome.poll.watch == "everything"
+    after = world.next(EVERYTHING, policy=MOVED)
+    assert not after.poll.whole
+    (row,) = world.log(fields=("status.overallStatus",))
+    assert (row.nct_id, row.not_before, row.load) == (number_of(changed), DAYS[0], DAYS[3])
+    assert f"{gone} is not found any more; it counts as removed when the next load says so too" in after.notes
+    world.next(EVERYTHING, policy=MOVED)
+    (removed,) = world.log(fields=("registry.presence",))
+    assert (removed.nct_id, removed.after, removed.not_before) == (gone, "removed", DAYS[0])
+
+
+def test_what_the_first_download_lacked_is_no_news(tmp_path: Path) -> None:
+    """Where the watch of everything begins with a zip of some studies alone, the first poll walks everything, and reports none of it."""
+    for policy, name in ((MOVED, "moved.db"), (Policy(), "whole.db")):
+        world = World(tmp_path, publish([ONE, TWO, THREE], [status(THREE, "COMPLETED", DAYS[1])], [FOUR]), name)
+        assert download(world, archive(tmp_path / "some.zip", [ONE, TWO], DAYS[0])).poll.watch == "everything"
+        after = world.next(EVERYTHING, policy=policy)
+        assert after.poll.whole
+        assert "everything: the import lacked 2 of its studies; they join it without a row" in after.notes
+        assert world.log() == []
+        world.next(EVERYTHING, policy=policy)
+        assert {(number, path) for number, path, *_ in world.brief()} >= {(N4, "watch.everything")}
+
+
+def test_a_download_that_goes_away_keeps_what_was_read(tmp_path: Path) -> None:
+    """Where the zip is removed, or cut, while it is read, the import ends with a sentence and what it has; done again, it has all."""
+    studies = [invent(number) for number in range(1, 5 * PAGE_STUDIES + 2)]
+    for fault, words in (("removed", "cannot be read on: No such file"), ("cut", "is a zip with a damaged directory: its end is missing")):
+        world = World(tmp_path, publish([]), f"{fault}.db")
+        path = archive(tmp_path / f"{fault}.zip", studies, DAYS[0])
+        whole = path.read_bytes()
+
+        def harm(_done: int, _all: int | None, fault: str = fault, path: Path = path, whole: bytes = whole) -> None:
+            if fault == "removed":
+                path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(whole[: len(whole) // 2])
+
+        outcome = download(world, path, harm)
+        assert isinstance(outcome.error, FileError)
+        assert words in str(outcome.error)
+        assert (outcome.poll.ended, outcome.poll.watch) == (Ended.PARTIAL, None)
+        assert 0 < outcome.poll.new < len(studies)
+        if fault == "cut":
+            break
+        path.write_bytes(whole)
+        again = download(world, path)
+        assert (again.poll.ended, again.poll.watch) == (Ended.COMPLETE, "everything")
+        assert again.poll.new == len(studies) - outcome.poll.new
+        assert world.log() == []
