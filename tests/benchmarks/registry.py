@@ -95,6 +95,7 @@ def run(studies: int) -> Iterator[Result]:
         yield Result("registry: studies a second", f"{rate:,.0f}", f"{RATE_BUDGET:,}", rate / RATE_BUDGET, 1, at_least=True)
         yield Result("registry: peak memory of the import", f"{peak:,.0f} MiB", f"{MEMORY_BUDGET_MIB} MiB", peak / MEMORY_BUDGET_MIB, 1)
         weight = weigh(store)
+        say(f"  bytes a study, by table and index: {by_table(store, studies)}")
         yield Result("registry: store, core baseline", per_study(weight, studies), per_study(size, studies), weight / size, CORE_BUDGET)
         again, peak = import_with_trialsync(archive, folder, "core")
         say(f"  the same import again, all of it unchanged: {seconds(again)}, {studies / again:,.0f} studies a second, {peak:,.0f} MiB")
@@ -110,7 +111,7 @@ def run(studies: int) -> Iterator[Result]:
 def nights(generated: GeneratedRegistry, store: Path, weight: int, size: int) -> Iterator[Result]:
     """Poll everything on each weekday of a month."""
     stand_in = WholeRegistry(generated)
-    taken, requests, expected, recorded = [], 0, 0, 0
+    taken, requests, expected, recorded, first = [], 0, 0, 0, generated.studies
     for _ in range(NIGHTS):
         load = generated.advance()
         began = perf_counter()
@@ -125,6 +126,12 @@ def nights(generated: GeneratedRegistry, store: Path, weight: int, size: int) ->
     say(
         f"  {NIGHTS} nights: {seconds(sum(taken) / NIGHTS)} and {requests / NIGHTS:,.0f} requests each; {expected:,} studies posted or "
         f"updated by sponsors, {recorded:,} new versions recorded, the registry's own changes that the sweep met among them"
+    )
+    new = generated.studies - first
+    arrived, updates = new * weight // first, recorded - new
+    say(
+        f"  the store grew by {grown:,} bytes: about {arrived:,} by {new:,} new studies, at what a study takes, and {grown - arrived:,} "
+        f"by {updates:,} updates, {(grown - arrived) / updates:,.0f} each; in a year updates alone add {(grown - arrived) * 12 / size:.3f}"
     )
     yield Result("registry: growth in a year, from a month's", f"{grown * 12:,} bytes", f"{size:,} bytes", grown * 12 / size, YEAR_BUDGET)
 
@@ -209,6 +216,16 @@ def weigh(store: Path) -> int:
     with closing(sqlite3.connect(store)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return store.stat().st_size
+
+
+def by_table(store: Path, studies: int) -> str:
+    """Return how many bytes a study each table and index of a store takes, the largest first, and how many of them are empty."""
+    with closing(sqlite3.connect(store)) as connection:
+        sql = "SELECT name, sum(pgsize) / ?1, sum(unused) / ?1 FROM dbstat GROUP BY name HAVING sum(pgsize) >= 10 * ?1 ORDER BY 2 DESC"
+        try:
+            return ", ".join(f"{name} {taken:,} ({empty:,} empty)" for name, taken, empty in connection.execute(sql, (studies,)))
+        except sqlite3.OperationalError:
+            return "this SQLite can't say"
 
 
 def vacuum(store: Path) -> None:
