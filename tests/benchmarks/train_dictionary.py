@@ -1,6 +1,6 @@
 """Make the dictionary that studies are compressed with, from studies in JSON lines.
 
-    python tests/benchmarks/train_dictionary.py ../shared/registry/studies.jsonl.xz trialsync/store/studies-2.zdict \
+    python tests/benchmarks/train_dictionary.py ../shared/registry/studies.jsonl.xz trialsync/store/studies-3.zdict \
         --without ../shared/registry/loads.jsonl.xz
 
 A dictionary holds fragments of what it was trained on, and ships with the package. So it is trained on the records' structure and on what
@@ -36,11 +36,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 BYTES = 524_288
+"""Of each of its two parts: what the shared strings are, each once, and what zstd's trainer makes of the records that are left of them."""
+
+LEVEL = 7
 SHORT = 60
 STUDIES_WITH_STRING = 4
 STUDIES_WITH_PHRASE = 5
 LONGEST_PHRASE = 8
+SHORTEST = 5
 LARGEST_SAMPLE = 120_000
+LARGEST_TABLES = 4_096
 PERSONAL = frozenset({"citation", "centralContacts", "contacts", "overallOfficials", "pointOfContact", "responsibleParty"})
 IDENTIFYING = re.compile(r"@|NCT\d|\d{3}[-. )]+\d{3}")
 
@@ -130,6 +135,14 @@ def shared(studies: list[dict[str, Any]]) -> Callable[[str | float], str | float
     return keep
 
 
+def listed(studies: list[dict[str, Any]]) -> bytes:
+    """Return the strings and runs of words in such records, each once, the frequent ones last: they are the nearest."""
+    counted: Counter[str] = Counter()
+    for study in studies:
+        counted.update(part for text in plain(study) if isinstance(text, str) for part in text.split("\n") if len(part) > SHORTEST)
+    return "\n".join(sorted(counted, key=lambda text: (counted[text], text))).encode()
+
+
 def ratio(dictionary: zstd.ZstdDict, studies: list[bytes], level: int) -> float:
     """Return compressed bytes by bytes."""
     compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.compression_level: level}, zstd_dict=dictionary.as_digested_dict)
@@ -147,11 +160,13 @@ def main() -> None:
     left_out = [study for study in records(options.without) if study] if options.without else []
     numbers = {study["protocolSection"]["identificationModule"]["nctId"] for study in left_out}
     studies = [study for study in records(options.source) if study["protocolSection"]["identificationModule"]["nctId"] not in numbers]
-    samples = [orjson.dumps(study) for study in studies]
     if not options.whole:
         keep = shared(studies)
-        samples = [orjson.dumps(emptied(study, keep)) for study in studies]
-    dictionary = zstd.train_dict([sample[:LARGEST_SAMPLE] for sample in samples], BYTES)
+        studies = [emptied(study, keep) for study in studies]
+    samples = [orjson.dumps(study) for study in studies]
+    cut = [sample[:LARGEST_SAMPLE] for sample in samples]
+    content = listed(studies)[-BYTES:] + zstd.train_dict(cut, BYTES).dict_content
+    dictionary = zstd.finalize_dict(zstd.ZstdDict(content, is_raw=True), cut, len(content) + LARGEST_TABLES, LEVEL)
     options.target.write_bytes(dictionary.dict_content)
     sys.stdout.write(f"{options.target}: {len(dictionary.dict_content):,} bytes, from {len(samples):,} studies\n")
     measured = [orjson.dumps(study) for study in left_out] or samples

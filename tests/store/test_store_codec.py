@@ -22,6 +22,7 @@ VALUES = st.recursive(
     max_leaves=20,
 )
 FIRST_FORMAT = "0128b52ffd2444ad0000f300033b76ec90f17877976e8ac6240100d2dd09813e5b2be3"
+THIRD_FORMAT = "0328b52ffd2444ad0000f300033972e4e888dfdd6d35e7521201002af609813e5b2be3"
 STUDIES = st.dictionaries(st.text(max_size=8), VALUES, max_size=6)
 
 
@@ -45,10 +46,10 @@ def test_a_difference_comes_back_with_the_newer(old: dict[str, object], new: dic
     assert same(codec.study(codec.unpack(blob, newer)), old)
 
 
-def test_blobs_of_the_first_format_stay_readable() -> None:
-    """A blob as the first trialsync wrote it, with the first dictionary, is read to the byte."""
-    old = bytes.fromhex(FIRST_FORMAT)
-    assert codec.unpack(old) == b'{"protocolSection":{"identificationModule":{"nctId":"NCT09000024"}}}'
+@pytest.mark.parametrize("blob", [FIRST_FORMAT, THIRD_FORMAT])
+def test_blobs_of_older_formats_stay_readable(blob: str) -> None:
+    """A blob as an older trialsync wrote it, with the dictionary of then, is read to the byte."""
+    assert codec.unpack(bytes.fromhex(blob)) == b'{"protocolSection":{"identificationModule":{"nctId":"NCT09000024"}}}'
 
 
 def test_real_studies_come_back_to_the_byte(records: Callable[[], tuple[Study, ...]]) -> None:

@@ -4,7 +4,8 @@ Every blob names its own format in its first byte, so that a later trialsync can
 
     1   zstd, with the dictionary ``studies-1.zdict``; read, no longer written
     2   zstd, with the content of the study's next version as its prefix: what is written is the difference
-    3   zstd, with the dictionary ``studies-2.zdict``
+    3   zstd, with the dictionary ``studies-2.zdict``; read, no longer written
+    4   zstd, with the dictionary ``studies-3.zdict``
 
 ``tests/benchmarks/train_dictionary.py`` made the dictionaries; they are never edited, since every blob of their format needs them byte for
 byte. The JSON text keeps the registry's order of names and every value exactly.
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from trialsync.model import Study
 
 DIFFERENCE: Final = 2
-WHOLE: Final = 3
-DICTIONARIES: Final = {1: "studies-1.zdict", WHOLE: "studies-2.zdict"}
+WHOLE: Final = 4
+DICTIONARIES: Final = {1: "studies-1.zdict", 3: "studies-2.zdict", WHOLE: "studies-3.zdict"}
 KEYFRAME: Final = 32
 """Every version whose number this divides stays whole, so that one bad blob, or a long history, costs at most this many."""
 
