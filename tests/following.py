@@ -228,9 +228,14 @@ TABLES: Final = ("studies", "versions", "contents", "changes", "occasions", "cha
 
 
 def content(store: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every row of the tables about studies and their history."""
+    """Return every row of the tables about studies and their history; a content with its version's id, wherever it was put."""
     with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
-        return {table: sorted(connection.execute(f"SELECT * FROM {table}"), key=repr) for table in TABLES}  # noqa: S608 - our own names
+        found = {table: sorted(connection.execute(f"SELECT * FROM {table}"), key=repr) for table in TABLES}  # noqa: S608 - our own names
+        place = [name for _, name, *_ in connection.execute("PRAGMA table_info(versions)")].index("content_id")
+    blobs = dict(found["contents"])
+    found["contents"] = [(row[0], blobs[row[place] or row[0]]) for row in found["versions"]]
+    found["versions"] = [(*row[:place], *row[place + 1 :]) for row in found["versions"]]
+    return found
 
 
 def columns(rows: Iterable[LoggedChange], *, but: Iterable[str] = ()) -> list[dict[str, Any]]:
