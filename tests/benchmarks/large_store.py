@@ -1,14 +1,19 @@
 """A store of any size in minutes: a small one is made by replaying real changes, and its rows are multiplied in the writer's own shapes.
 
 Studies, baseline rows, versions, changes, facts and occasions are copies of those that the writer made, under numbers, titles, sponsors and
-days of their own; a year of weekdays in the order of recording, with a run of the registry's history in between, whose dates are earlier.
-What no question reads is left out: seals are 0, and every content is the same small record, so that such a store is never verified.
+days of their own; weekdays in the order of recording, a year of them at least and otherwise as many as bring 10,000 rows each, with a run
+of the registry's history in between, whose dates are earlier. It is skewed as the registry is: three updates in four are of the youngest
+fifth of the studies and a few studies are updated again and again; half of the sponsors share a word, and one in ten has a study alone; the
+registry rewrites the places of a quarter of all studies in one load, and of an eighth of them three days before the last. Studies stand in
+the order of the bulk download, by the last two digits of their numbers, so that neighbours by number lie far apart.
+What no question reads is left out: seals are 0, and contents are those of the small store, so that such a store is never verified.
 """
 
 # ruff: noqa: S608 - statements are put together from constants; every value is bound
 
 from __future__ import annotations
 
+from array import array
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -48,9 +53,26 @@ WATCHES: Final = {"all": 1, "every-fifth": 5, "few": 10_007}
 _SMALL: Final = 400
 _ROUNDS: Final = 6
 _LOADS: Final = 250
+_MOST_LOADS: Final = 1_000
+_ROWS_OF_A_LOAD: Final = 10_000
 _HISTORY: Final = 0.05
 _HISTORY_AT: Final = 100
 _IMPORTED_AT: Final = 180
+_REWRITTEN: Final = {125: 4, -3: 8}
+"""The loads with which the registry rewrites where sites are, and of one study in how many."""
+
+_STATUSES: Final = {
+    "COMPLETED": 560,
+    "UNKNOWN": 730,
+    "RECRUITING": 840,
+    "TERMINATED": 900,
+    "ACTIVE_NOT_RECRUITING": 940,
+    "ENROLLING_BY_INVITATION": 952,
+    "SUSPENDED": 954,
+    "AVAILABLE": 955,
+}
+"""Of a thousand studies, the last that has it."""
+
 _SATURDAY: Final = 5
 
 
@@ -63,9 +85,7 @@ class _Patterns:
     baselines: list[list[tuple[Any, ...]]]
     countries: list[list[str]]
     versions: list[list[tuple[Any, ...]]]
-    fields: dict[str, int]
-    content: bytes
-    difference: bytes
+    contents: list[tuple[bytes, bytes]]
 
 
 def make(path: Path, studies: int, changes: int, say: Callable[[str], None]) -> None:
@@ -83,10 +103,10 @@ def make(path: Path, studies: int, changes: int, say: Callable[[str], None]) -> 
         with connection.atomic():
             maker.name_fields()
             maker.add_studies()
-        for number in range(_LOADS):
+        for number in range(maker.loads):
             with connection.atomic():
                 maker.add_load(number)
-            if number % 50 == 49:
+            if number % 100 == 99:
                 say(f"  {maker.changes:,} changes")
         with connection.atomic():
             maker.finish()
@@ -137,20 +157,20 @@ def _patterns(path: Path) -> _Patterns:
         versions = [
             [(*row[2:], wording_of(row[8], row[9]), facts.get(row[1], [])) for row in found] for _, found in groupby(changes, itemgetter(0))
         ]
-        small = min((codec.unpack(blob) for (blob,) in connection.rows(_LATEST)), key=len)
+        texts = [codec.unpack(blob) for (blob,) in connection.rows(_LATEST)]
         return _Patterns(
             columns,
             list(connection.rows(f"SELECT title, sponsor, {', '.join(columns)} FROM studies ORDER BY id")),
             [baselines[number] for number in numbers],
             [orjson.loads(text) for (text,) in connection.rows("SELECT countries FROM studies ORDER BY id")],
             versions,
-            {},
-            codec.pack(small),
-            codec.pack_difference(small, small),
+            [(codec.pack(text), codec.pack_difference(text, text)) for text in texts],
         )
 
 
-_LATEST: Final = f"SELECT c.content FROM studies s JOIN versions v ON v.nct_id = s.nct_id AND v.number = s.version JOIN {JOINED}"
+_LATEST: Final = (
+    f"SELECT c.content FROM studies s JOIN versions v ON v.nct_id = s.nct_id AND v.number = s.version JOIN {JOINED} ORDER BY s.id"
+)
 
 
 class _Maker:
@@ -162,10 +182,16 @@ class _Maker:
         self._studies = studies
         self._wanted = changes
         self._chance = Chance(11, studies, changes)
-        self._latest: list[int] = [1] * (studies + 1)
+        self._latest = array("L", [1]) * (studies + 1)
+        self._picks = array("H", [0]) * (studies + 1)
+        # Of a study's id its NCT number, and the other way round.
+        self._numbers = array("L", [0, *sorted(range(1, studies + 1), key=lambda number: (number % 100, number))])
+        self._ids = array("L", sorted(range(studies + 1), key=self._numbers.__getitem__))
         self._version = 0
         self._row = 0
-        self._days = list(_weekdays(_LOADS))
+        self.loads = min(max(changes // _ROWS_OF_A_LOAD, _LOADS), _MOST_LOADS)
+        self._days = list(_weekdays(self.loads))
+        self._places = [version for version in patterns.versions if any(row[:3:2] == ("locations", "geoPoint") for row in version)]
         self._fields: dict[str, int] = {}
         self._has_origin = connection.value("SELECT 1 FROM pragma_table_info('changes') WHERE name = 'study_id'") is not None
         self.changes = 0
@@ -183,15 +209,19 @@ class _Maker:
         """Write the studies with their first versions and baseline rows, as a bulk import does."""
         patterns, chance, day = self._patterns, self._chance, self._days[0]
         names = ("id", "nct_id", "title", "sponsor", *patterns.columns, "version")
+        status = patterns.columns.index("overall_status")
         for start in range(1, self._studies + 1, 5_000):
             studies, versions, rows, countries = [], [], [], []
             for number in range(start, min(start + 5_000, self._studies + 1)):
-                pick = chance.below(len(patterns.studies))
+                self._picks[number] = pick = chance.below(len(patterns.studies))
                 title, sponsor, *rest = patterns.studies[pick]
-                nct_id = f"NCT{number:08d}"
+                rest[status] = self._status(number)
+                nct_id = self._nct_id(number)
                 rare = number % (self._studies // 3) == 1
                 if chance.happens(0.5):
                     sponsor = f"Hospital {int(4_000 * (chance.below(10_000) / 10_000) ** 2)} Foundation"
+                elif chance.happens(0.2):
+                    sponsor = f"Practice {number} Ltd"
                 sponsor = f"{RARE_SPONSOR} Institute" if rare else sponsor
                 title = f"{title} cohort{chance.below(5_000)}{f' {RARE_WORD}' if rare else ''}"
                 own = [*patterns.countries[pick], *([RARE_COUNTRY] if rare else [])]
@@ -208,7 +238,7 @@ class _Maker:
                 "rule, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
                 versions,
             )
-            self._db.many("INSERT INTO contents VALUES (?, ?)", [(row[0], patterns.content) for row in versions])
+            self._db.many("INSERT INTO contents VALUES (?, ?)", [(row[0], patterns.contents[self._picks[row[0]]][0]) for row in versions])
             self._db.many("INSERT INTO changes (id, version_id, field_id, item, baseline, tier) VALUES (?, ?, ?, ?, 1, ?)", rows)
             self._db.many("INSERT OR IGNORE INTO study_countries VALUES (?, ?)", countries)
         self._version = self._studies
@@ -222,11 +252,14 @@ class _Maker:
     def add_load(self, number: int) -> None:
         """Write what a load brings, the registry's history of some studies after one of them."""
         day = self._days[number]
-        due = self._wanted * (1 - _HISTORY) * (number + 1) / _LOADS
+        due = self._wanted * (1 - _HISTORY) * (number + 1) / self.loads
         if number > _HISTORY_AT:
             due += self._wanted * _HISTORY
         origin = "import" if number == _IMPORTED_AT else "poll"
-        self._add(day, origin, int(due) if number < _LOADS - 1 else self._wanted)
+        rewritten = _REWRITTEN.get(number, _REWRITTEN.get(number - self.loads))
+        if rewritten:
+            self._rewrite(day, rewritten)
+        self._add(day, origin, int(due) if number < self.loads - 1 else self._wanted)
         if number == _HISTORY_AT:
             self._add(day, "history", int(due + self._wanted * _HISTORY))
         for name in WATCHES:
@@ -237,18 +270,36 @@ class _Maker:
         )
 
     def _add(self, day: str, origin: str, due: int) -> None:
-        patterns, chance, fields = self._patterns, self._chance, self._fields
+        """Write updates until there are so many changes."""
+        self._write(day, origin, self._updates(due))
+
+    def _updates(self, due: int) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+        """Yield studies, each with the rows of an update."""
+        chance, patterns = self._chance, self._patterns.versions
+        few, young = max(self._studies // 500, 1), max(self._studies // 5, 1)
+        while self.changes < due:
+            which = chance.below(100)
+            number = 1 + chance.below(few) if which == 0 else self._studies - chance.below(young if which < 75 else self._studies)
+            yield self._ids[number], patterns[chance.below(len(patterns))]
+
+    def _rewrite(self, day: str, share: int) -> None:
+        """Write what the registry changes by itself in one study of so many, beside the changes that are due: where their sites are."""
+        chance, patterns, changes = self._chance, self._places, self.changes
+        places = range(1, self._studies + 1, share) if patterns else ()
+        self._write(day, "poll", ((study, patterns[chance.below(len(patterns))]) for study in places), on_the_day=True)
+        self.changes = changes
+
+    def _write(self, day: str, origin: str, updates: Iterator[tuple[int, list[tuple[Any, ...]]]], *, on_the_day: bool = False) -> None:
+        chance, fields = self._chance, self._fields
         versions, rows, text, facts, contents = [], [], [], [], []
         seen, load = f"{day}T09:10:00.000Z", day
-        while self.changes < due:
-            study = 1 + chance.below(self._studies)
-            found = patterns.versions[chance.below(len(patterns.versions))]
+        for study, found in updates:
             self._version += 1
             self._latest[study] += 1
             first, told = self._row + 1, day
             if origin == "history":
                 told = (date(2006, 1, 1) + timedelta(days=chance.below(6_800))).isoformat()
-            elif chance.happens(0.4):
+            elif not on_the_day and chance.happens(0.4):
                 told = (date.fromisoformat(day) - timedelta(days=1 + chance.below(3))).isoformat()
             for name, item, attribute, kind, tier, by, before, after, words_of, facts_of in found:
                 self._row += 1
@@ -261,9 +312,21 @@ class _Maker:
             self.changes += len(found)
             registry_version = self._latest[study] if origin == "history" else None
             versions.append(
-                (self._version, f"NCT{study:08d}", self._latest[study], registry_version, told, load, told, seen, origin, first, self._row)
+                (
+                    self._version,
+                    self._nct_id(study),
+                    self._latest[study],
+                    registry_version,
+                    told,
+                    load,
+                    told,
+                    seen,
+                    origin,
+                    first,
+                    self._row,
+                )
             )
-            contents.append((self._version, patterns.difference))
+            contents.append((self._version, self._patterns.contents[self._picks[study]][1]))
         self._db.many(
             "INSERT INTO versions (id, nct_id, number, registry_version, date, ordinal, load, posted, seen, origin, fingerprint, "
             f"first_change, last_change, rule, seal) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, '{'0' * 32}', ?, ?, {RULE}, 0)",
@@ -282,7 +345,7 @@ class _Maker:
     def _joined(self, name: str, day: str) -> None:
         """Write that a study joined a watch: a row with dates of its own, on the version that is current."""
         study = 1 + self._chance.below(self._studies)
-        version = self._db.value("SELECT id FROM versions WHERE nct_id = ? AND number = ?", (f"NCT{study:08d}", self._latest[study]))
+        version = self._db.value("SELECT id FROM versions WHERE nct_id = ? AND number = ?", (self._nct_id(study), self._latest[study]))
         self._row += 1
         row = (self._row, version, self._fields[f"watch.{name}"], day, *((study, None) if self._has_origin else ()))
         more = ", study_id, origin" if self._has_origin else ""
@@ -295,16 +358,26 @@ class _Maker:
 
     def finish(self) -> None:
         """Write each study's latest version, whose content is whole, and the cursor at the log's end."""
-        latest = [(number, f"NCT{place:08d}") for place, number in enumerate(self._latest) if number > 1]
-        self._db.many("UPDATE studies SET version = ? WHERE nct_id = ?", latest)
+        latest = [(number, study) for study, number in enumerate(self._latest) if number > 1]
+        self._db.many("UPDATE studies SET version = ? WHERE id = ?", latest)
         self._db.many(
             "UPDATE contents SET content = ? WHERE id = (SELECT id FROM versions WHERE number = ? AND nct_id = ?)",
-            ((self._patterns.content, *each) for each in latest),
+            ((self._patterns.contents[self._picks[study]][0], number, self._nct_id(study)) for number, study in latest),
         )
         self._db.many(
             "UPDATE contents SET content = ? WHERE id = (SELECT id FROM versions WHERE number = 1 AND nct_id = ?)",
-            ((self._patterns.difference, nct_id) for _, nct_id in latest),
+            ((self._patterns.contents[self._picks[study]][1], self._nct_id(study)) for _, study in latest),
         )
+
+    def _nct_id(self, study: int) -> str:
+        return f"NCT{self._numbers[study]:08d}"
+
+    def _status(self, study: int) -> str:
+        """Return an overall status, each as often as the registry has it; those that are to begin are among the youngest."""
+        draw = self._chance.below(1_000)
+        if self._numbers[study] > self._studies * 0.9 and draw < 480:
+            return "NOT_YET_RECRUITING"
+        return next((status for status, share in _STATUSES.items() if draw < share), "WITHDRAWN")
 
 
 def _weekdays(count: int) -> Iterator[str]:

@@ -65,7 +65,8 @@ def test_a_filter_is_answered_by_an_index(connection: Connection, store: Path, n
         wanted = ChangeFilter(facts=("stopped",))
     source = conditions(connection, wanted).choice.best(connection)
     assert source is not None
-    assert {index.name for index, _ in source.keys} | ({"words"} if source.words else set()) == indexes
+    found = {index.name for index, _ in source.keys} | ({"changes_by_date"} if source.days else set())
+    assert found | ({"words"} if source.words else set()) == indexes
 
 
 @pytest.mark.parametrize(

@@ -239,15 +239,15 @@ def _confirmed(reader: Reader, wanted: ChangeFilter) -> Iterator[str]:
 
 def _why_empty(reader: Reader, wanted: ChangeFilter, after: int | None, program: str) -> list[str]:
     """Return the sentences that say why nothing was printed, and what to type next."""
-    counts = reader.counts()
-    if not counts.studies:
+    studies, changes = reader.study_count(), reader.change_count(_LOOKED)
+    if not studies:
         return ["the store is empty: nothing was polled or imported yet", f"  {program} sync"]
     if after is not None and after == reader.last_id():
         return [f"nothing new: the log ends at {after}"]
-    if not counts.changes and not wanted.baseline:
-        studies = "1 study is" if counts.studies == 1 else f"{counts.studies:,} studies are"
+    if not changes.rows and not wanted.baseline:
+        are = "1 study is" if studies == 1 else f"{studies:,} studies are"
         return [
-            f"no changes yet: {studies} in the store as first seen, and nothing has changed since",
+            f"no changes yet: {are} in the store as first seen, and nothing has changed since",
             f"  {program} changes --baseline     what stood there when we first saw them",
             f"  {program} sync                   ask the registry again",
         ]
@@ -255,7 +255,7 @@ def _why_empty(reader: Reader, wanted: ChangeFilter, after: int | None, program:
     behind = "" if after is None else f" behind {after}"
     newest = next(reader.changes(ChangeFilter(), limit=1, newest_first=True), None)
     dated = f", the last of them dated {newest.date}" if newest else ""
-    lines = [f"no change{behind} matches; the log has {counts.changes:,}{dated}, and ends at {reader.last_id()}"]
+    lines = [f"no change{behind} matches; the log has {changes}{dated}, and ends at {reader.last_id()}"]
     if hidden.housekeeping.rows:
         lines.append(f"  {_told(hidden.housekeeping, 'housekeeping change', 'matches', 'match')}: --all shows them")
     if hidden.baseline.rows:

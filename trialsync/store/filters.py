@@ -20,7 +20,7 @@ from trialsync.errors import BadFilter, UnknownWatch
 from trialsync.model import Origin
 from trialsync.store import globs
 from trialsync.store.groups import Groups, Part, countries
-from trialsync.store.sources import BY_COUNTRY, BY_DATE, BY_FACT, BY_FIELD, BY_ORIGIN, BY_STUDY, Choice, Source, dates
+from trialsync.store.sources import BY_COUNTRY, BY_FACT, BY_FIELD, BY_ORIGIN, BY_STUDY, Choice, Source, dates
 from trialsync.study.facts import BY_ID, nearest
 from trialsync.study.fields import WATCH_PREFIX, by_name
 
@@ -34,7 +34,6 @@ _MOST_WORDS: Final = 50
 _LOCATIONS: Final = "locations"
 _PATH: Final = "f.name || coalesce('.' || c.item, '') || coalesce('.' || c.attribute, '')"
 _HAS_FACT: Final = "EXISTS (SELECT 1 FROM change_facts x WHERE x.change_id = c.id AND x.fact IN (SELECT value FROM json_each(?)))"
-_MOST_DAYS: Final = 20_000
 _OWN: Final = "(SELECT o.{column} FROM occasions o WHERE o.change_id = c.id)"
 _LISTED: Final = "(SELECT value FROM json_each(?))"
 
@@ -169,9 +168,7 @@ def _add_dates(found: Conditions, connection: Connection, wanted: ChangeFilter) 
     if wanted.until:
         found.add(f"{date} <= ?", wanted.until)
     if wanted.since or wanted.until:
-        days = dates(connection, wanted.since, wanted.until, _MOST_DAYS)
-        if days is not None:
-            found.choice.sources.append(Source(((BY_DATE, tuple(days)),)))
+        found.choice.sources.append(dates(connection, wanted.since, wanted.until))
     if wanted.seen_since:
         found.add(f"coalesce({_OWN.format(column='seen')}, v.seen) >= ?", wanted.seen_since)
 

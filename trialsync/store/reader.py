@@ -8,8 +8,10 @@ one to see what was recorded since.
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, replace
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Self
 
 import orjson
@@ -26,7 +28,7 @@ from trialsync.store.search import Counted, Range, Search
 from trialsync.store.shown import Shown
 from trialsync.store.standing import Standing, standing
 from trialsync.store.study_days import StudyDays, study_days
-from trialsync.store.study_filters import study_conditions
+from trialsync.store.study_filters import walks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -63,12 +65,11 @@ class Hidden:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much the store holds. ``changes`` are those that happened, ``baseline`` the rows of first known versions."""
+    """How much the store holds. ``changes`` are those that happened, the rows of first known versions left out."""
 
     studies: int
     versions: int
     changes: int
-    baseline: int
 
 
 class Reader:
@@ -186,17 +187,11 @@ class Reader:
 
     def fact_counts(self, rules: Mapping[str, int]) -> tuple[dict[str, int], int]:
         """Return how many rows carry each fact, by id, and how many carry one by another rule than these (id to version)."""
-        counts = dict(self._db.rows("SELECT fact, count(*) FROM change_facts INDEXED BY change_facts_by_fact GROUP BY fact"))
-        later = {
-            (fact, rule): number
-            for fact, rule, number in self._db.rows(
-                "SELECT fact, rule, count(*) FROM change_facts INDEXED BY change_facts_by_rule WHERE rule <> 1 GROUP BY fact, rule"
-            )
-        }
+        counts: dict[str, int] = {}
         older = 0
-        for fact, number in counts.items():
-            first = number - sum(rows for (name, _), rows in later.items() if name == fact)
-            older += number - (first if rules.get(fact) == 1 else later.get((fact, rules.get(fact, 0)), 0))
+        for fact, rule, number in self._db.rows("SELECT fact, rule, rows FROM fact_counts WHERE rows > 0 ORDER BY fact, rule"):
+            counts[fact] = counts.get(fact, 0) + number
+            older += number if rule != rules.get(fact) else 0
         return counts, older
 
     def last_id(self) -> int:
@@ -232,6 +227,10 @@ class Reader:
         sql = f"SELECT {headlines.COLUMNS} FROM studies WHERE {members if watch is not None else '1'} ORDER BY nct_id"
         for row in self._db.rows(sql, () if watch is None else (watch,)):
             yield headlines.headlines(row)
+
+    def knows_watch(self, name: str) -> bool:
+        """Return whether a watch of this name was ever saved."""
+        return self._db.value("SELECT 1 FROM watches WHERE name = ?", (name,)) is not None
 
     def members(self, watches: Sequence[str] = (), *, on: str | None = None, ever: bool = False) -> list[str]:
         """Return the numbers of all studies, or of those in one of these watches, sorted.
@@ -269,9 +268,11 @@ class Reader:
 
         ``limit`` None is no limit. Raises BadFilter, UnknownWatch, StoreDamaged.
         """
-        condition, values = study_conditions(self._db, wanted, after)
-        sql = f"SELECT {headlines.COLUMNS} FROM studies s WHERE {condition} ORDER BY s.nct_id LIMIT ?"
-        for row in self._db.rows(sql, (*values, -1 if limit is None else limit)):
+        found = [
+            self._db.rows(f"SELECT {headlines.COLUMNS} FROM {walk.source} ORDER BY s.nct_id", walk.values)
+            for walk in walks(self._db, wanted, after)
+        ]
+        for row in islice(heapq.merge(*found, key=itemgetter(0)), limit):
             yield headlines.headlines(row)
 
     def study(self, nct_id: str, *, as_of: str | None = None, version: int | None = None) -> Study:
@@ -326,9 +327,7 @@ class Reader:
         return [
             WatchRow(name, query, since, members, left, self._poll_of(name, "AND p.ended = 'complete'"), self._poll_of(name, ""))
             for name, query, since, members, left in self._db.rows(
-                'SELECT w.name, w."query", w.since, count(m.nct_id) FILTER (WHERE m.left_load IS NULL), '
-                "count(DISTINCT m.nct_id) - count(m.nct_id) FILTER (WHERE m.left_load IS NULL) "
-                "FROM watches w LEFT JOIN watch_studies m ON m.watch_id = w.id GROUP BY w.id ORDER BY w.name"
+                'SELECT name, "query", since, members, former FROM watches ORDER BY name'
             )
         ]
 
@@ -352,7 +351,13 @@ class Reader:
 
     def study_count(self) -> int:
         """Return how many studies the store has."""
-        return int(self._db.value("SELECT count(*) FROM studies"))
+        return rows.count(self._db, "studies")
+
+    def change_count(self, most: int) -> Counted:
+        """Return how many changes happened, without counting past ``most``."""
+        sql = "SELECT count(*) FROM (SELECT 1 FROM changes INDEXED BY changes_by_id WHERE baseline = 0 LIMIT ?)"
+        found = self._db.value(sql, (most + 1,))
+        return Counted(min(found, most), whole=found <= most)
 
     def unknown_fields(self) -> list[str]:
         """Return the names of fields that studies have and the vocabulary does not."""
@@ -361,12 +366,7 @@ class Reader:
     def counts(self) -> Counts:
         """Return how much the store holds."""
         changes = self._db.value("SELECT count(*) FROM changes INDEXED BY changes_by_id WHERE baseline = 0")
-        return Counts(
-            self._db.value("SELECT count(*) FROM studies"),
-            self._db.value("SELECT count(*) FROM versions"),
-            changes,
-            self._db.value("SELECT count(*) FROM changes") - changes,
-        )
+        return Counts(self.study_count(), rows.count(self._db, "versions"), changes)
 
 
 def _opened(path: Path, limit_seconds: float | None) -> Connection:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -31,6 +30,9 @@ COUNTED: Final = 20_000
 
 FEW_KEYS: Final = 3
 """So many keys are walked by a statement each, with all the conditions in it; the ids of more are gathered first."""
+
+
+_LOOK_BACK: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +68,23 @@ BY_FACT: Final = Index("change_facts", "change_facts_by_fact", "1", "fact", "cha
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Candidates: all rows under these keys of indexes, and all rows whose values hold these words (queries of FTS5)."""
+    """Candidates: all rows under these keys of indexes, of these days, and all rows whose values hold these words (queries of FTS5).
+
+    ``days`` are pairs of ISO days, or ``None`` where there is no first or last one.
+    """
 
     keys: tuple[tuple[Index, tuple[Any, ...]], ...] = ()
     words: tuple[str, ...] = ()
+    days: tuple[tuple[str | None, str | None], ...] = ()
 
     def __or__(self, other: Source) -> Source:
         """Return the candidates of both."""
-        return Source(self.keys + other.keys, self.words + other.words)
+        return Source(self.keys + other.keys, self.words + other.words, self.days + other.days)
 
     @property
     def single(self) -> tuple[Index, tuple[Any, ...]] | None:
         """Return the index and the keys where there is one index of the log itself, and few keys."""
-        if self.words or len(self.keys) != 1:
+        if self.words or self.days or len(self.keys) != 1:
             return None
         index, keys = self.keys[0]
         return (index, keys) if index.table == "changes" and index is not BY_COUNTRY and len(keys) <= FEW_KEYS else None
@@ -94,11 +100,16 @@ class Source:
             )
         for query in self.words:
             found += count_words(connection, "change_words", query, COUNTED)
+        for days in self.days:
+            sql = f"SELECT count(*) FROM (SELECT 1 FROM {BY_DATE.source} WHERE baseline = 0 AND date BETWEEN ? AND ? LIMIT ?)"
+            found += connection.value(sql, (*_bounds(days), COUNTED))
         return found
 
     def ids(self, connection: Connection, low: int, high: int, *, newest_first: bool) -> Iterator[int]:
         """Yield the ids of the candidates between two bounds, both included, in order, each once."""
-        streams = [_merged(connection, index, keys, low, high, newest_first=newest_first) for index, keys in self.keys]
+        within = _Within(connection, low, high, newest_first=newest_first)
+        streams = [within.merged(index, within.heads(index, keys)) for index, keys in self.keys]
+        streams += [within.merged(BY_DATE, within.heads_of_days(*_bounds(days))) for days in self.days]
         order = "DESC" if newest_first else "ASC"
         for query in self.words:
             sql = f"SELECT rowid FROM change_words WHERE change_words MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid {order}"
@@ -115,30 +126,69 @@ def count_words(connection: Connection, table: str, query: str, most: int) -> in
     return int(connection.value(f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)", (query, most)))
 
 
-def _merged(connection: Connection, index: Index, keys: Sequence[Any], low: int, high: int, *, newest_first: bool) -> Iterator[int]:
-    """Yield the ids under many keys in order; a key's own ids are read on only when its turn has come."""
-    order = "DESC" if newest_first else "ASC"
-    sign = -1 if newest_first else 1
-    first = f"SELECT j.value, ({index.ids('j.value', '?2', '?3', order)} LIMIT 1) FROM json_each(?1) j"
-    heads = [(sign * number, key) for key, number in connection.rows(first, (_json(keys), low, high)) if number is not None]
-    heads.sort()
-    further: dict[Any, Iterator[tuple[Any, ...]]] = {}
-    waiting: list[tuple[int, int, Any]] = []
-    place = 0
-    sql = index.ids("?1", "?2", "?3", order)
-    while waiting or place < len(heads):
-        if not waiting or (place < len(heads) and heads[place][0] < waiting[0][0]):
-            rank, key = heads[place]
-            bounds = (low, -rank - 1) if newest_first else (rank + 1, high)
-            further[key] = connection.rows(sql, (key, *bounds))
-            turn = place
-            place += 1
-        else:
-            rank, turn, key = heapq.heappop(waiting)
-        yield sign * rank
-        row = next(further[key], None)
-        if row is not None:
-            heapq.heappush(waiting, (sign * row[0], turn, key))
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """Reads the ids under keys of indexes between two bounds, both included, in order."""
+
+    connection: Connection
+    low: int
+    high: int
+    newest_first: bool
+
+    @property
+    def _order(self) -> str:
+        return "DESC" if self.newest_first else "ASC"
+
+    def heads(self, index: Index, keys: Sequence[Any]) -> list[tuple[int, Any]]:
+        """Return the first id under each of these keys that has one, with the key."""
+        sql = f"SELECT ({index.ids('j.value', '?2', '?3', self._order)} LIMIT 1), j.value FROM json_each(?1) j"
+        found = self.connection.rows(sql, (_json(keys), self.low, self.high))
+        return [(number, key) for number, key in found if number is not None]
+
+    def heads_of_days(self, first: str, last: str) -> list[tuple[int, Any]]:
+        """Return the first id of each day of a range that has one, with the day."""
+        # A day and its first id are looked up at once, behind the day before: there may be thousands of days.
+        head = (
+            f"SELECT id || ' ' || date FROM {BY_DATE.source} WHERE baseline = 0 AND date {{}} "
+            f"ORDER BY date {self._order}, id {self._order} LIMIT 1"
+        )
+        day = "substr(d.head, instr(d.head, ' ') + 1)"
+        start, end = ("<= ?2", ">= ?1") if self.newest_first else (">= ?1", "<= ?2")
+        behind = f"{start[0]} {day}"
+        sql = (
+            f"WITH RECURSIVE d (head) AS (SELECT ({head.format(f'{start} AND date {end}')}) UNION ALL "
+            f"SELECT ({head.format(f'{behind} AND date {end}')}) FROM d WHERE d.head IS NOT NULL) "
+            f"SELECT {day}, CAST(d.head AS INTEGER) FROM d WHERE d.head IS NOT NULL"
+        )
+        found, outside = [], []
+        for day, number in self.connection.rows(sql, (first, last)):
+            if self.low <= number <= self.high:
+                found.append((number, day))
+            else:
+                outside.append(day)
+        return [*found, *self.heads(BY_DATE, outside)]
+
+    def merged(self, index: Index, found: list[tuple[int, Any]]) -> Iterator[int]:
+        """Yield the ids under the keys that have a first one; a key's own ids are read on only when its turn has come."""
+        sign = -1 if self.newest_first else 1
+        heads = sorted((sign * number, key) for number, key in found)
+        further: dict[Any, Iterator[tuple[Any, ...]]] = {}
+        waiting: list[tuple[int, int, Any]] = []
+        place = 0
+        sql = index.ids("?1", "?2", "?3", self._order)
+        while waiting or place < len(heads):
+            if not waiting or (place < len(heads) and heads[place][0] < waiting[0][0]):
+                rank, key = heads[place]
+                bounds = (self.low, -rank - 1) if self.newest_first else (rank + 1, self.high)
+                further[key] = self.connection.rows(sql, (key, *bounds))
+                turn = place
+                place += 1
+            else:
+                rank, turn, key = heapq.heappop(waiting)
+            yield sign * rank
+            row = next(further[key], None)
+            if row is not None:
+                heapq.heappush(waiting, (sign * row[0], turn, key))
 
 
 @dataclass(slots=True)
@@ -154,27 +204,34 @@ class Choice:
         return min(self.sources, key=lambda source: min(source.count(connection), COUNTED))
 
 
-def dates(connection: Connection, since: str | None, until: str | None, most: int) -> list[str] | None:
-    """Return the days (ISO) in a range on which the log has rows that are no baseline, ``None`` where they are more than ``most``."""
+def dates(connection: Connection, since: str | None, until: str | None) -> Source:
+    """Return the source of the rows in a range of days (ISO), both included."""
     sql = (
         "WITH RECURSIVE d (day) AS (SELECT min(date) FROM changes INDEXED BY changes_by_date WHERE baseline = 0 AND date >= ?1 "
         "UNION ALL SELECT (SELECT min(date) FROM changes INDEXED BY changes_by_date WHERE baseline = 0 AND date > d.day) FROM d "
-        "WHERE d.day IS NOT NULL AND d.day <= ?2) SELECT day FROM d WHERE day <= ?2"
+        "WHERE d.day IS NOT NULL AND d.day <= ?2) SELECT day FROM d WHERE day <= ?2 LIMIT ?3"
     )
-    # Texts sort before the empty text never, and after it always; digits sort before a tilde.
-    found = [day for (day,) in islice(connection.rows(sql, (since or "", until or "~")), most + 1)]
-    return found if len(found) <= most else None
+    found = tuple(day for (day,) in connection.rows(sql, (*_bounds((since, until)), FEW_KEYS + 1)))
+    return Source(((BY_DATE, found),)) if len(found) <= FEW_KEYS else Source(days=((since, until),))
+
+
+def _bounds(days: tuple[str | None, str | None]) -> tuple[str, str]:
+    """Return two texts between which all days of a range sort: none sorts before the empty text, and digits sort before a tilde."""
+    return days[0] or "", days[1] or "~"
 
 
 def first_seen(connection: Connection, since: str) -> int:
     """Return an id before which no row of the log, baseline left out, was seen at or after an instant; past all where none was."""
-    rows = (
-        "SELECT min(coalesce(v.first_change, (SELECT c.id FROM changes c INDEXED BY changes_by_version WHERE c.baseline = 0 "
-        "AND c.version_id = v.id ORDER BY c.id LIMIT 1))) FROM versions v INDEXED BY versions_by_seen WHERE v.number > 1 AND v.seen >= ?"
-    )
+    versions = "SELECT min(id) FROM versions INDEXED BY versions_by_seen WHERE number > 1 AND seen >= ?"
     wholes = "SELECT min(change_id) FROM occasions INDEXED BY occasions_by_seen WHERE seen >= ?"
-    found = (connection.value(sql, (since,)) for sql in (rows, wholes))
-    return min((number for number in found if number is not None), default=LAST)
+    whole = connection.value(wholes, (since,))
+    found = [LAST if whole is None else whole]
+    version = connection.value(versions, (since,))
+    if version is not None:
+        # Ids of versions and of rows grow together, so that its rows stand behind those of one before it; those of history name no rows.
+        before = "SELECT last_change FROM versions WHERE id BETWEEN ? AND ? AND last_change IS NOT NULL ORDER BY id DESC LIMIT 1"
+        found.append((connection.value(before, (version - _LOOK_BACK, version - 1)) or FIRST - 1) + 1)
+    return min(found)
 
 
 def _json(value: Sequence[Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from trialsync.errors import STOPPED
 from trialsync.model import instant
 from trialsync.store.lock import Holder, writing_now
-from trialsync.store.rows import POLL_COLUMNS, poll
+from trialsync.store.rows import POLL_COLUMNS, count, poll
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,12 +72,12 @@ def standing(connection: Connection) -> Standing:
         made=_made(connection),
         holder=writing_now(path),
         heard=poll(heard) if heard else None,
-        studies=connection.value("SELECT count(*) FROM studies"),
-        versions=connection.value("SELECT count(*) FROM versions"),
+        studies=count(connection, "studies"),
+        versions=count(connection, "versions"),
         last_id=int(connection.value("SELECT seq FROM sqlite_sequence WHERE name = 'changes'") or 0),
         watches={
-            name: _watch(connection, number, name, since)
-            for number, name, since in list(connection.rows("SELECT id, name, since FROM watches ORDER BY name"))
+            name: _watch(connection, name, since, members)
+            for name, since, members in list(connection.rows("SELECT name, since, members FROM watches ORDER BY name"))
         },
     )
 
@@ -93,11 +93,11 @@ def size(path: Path) -> int:
     return total
 
 
-def _watch(connection: Connection, number: int, name: str, since: str) -> WatchStanding:
+def _watch(connection: Connection, name: str, since: str, members: int) -> WatchStanding:
     good = connection.value(_LAST_GOOD, (name,))
     return WatchStanding(
         since=since,
-        members=connection.value("SELECT count(*) FROM watch_studies WHERE watch_id = ? AND left_load IS NULL", (number,)),
+        members=members,
         success=_poll(connection, "p.id = ?", good),
         last=_poll(connection, "p.watch = ? AND p.ended IS NOT NULL", name),
         failures=connection.value(

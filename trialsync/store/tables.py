@@ -276,6 +276,9 @@ ITS_COUNTRY: Final = (
 HAS_COUNTRY: Final = "baseline = 0 AND (item LIKE '%|%|%|%' OR attribute = 'country' OR instr(item, char(0)))"
 """Which rows of ``changes`` can be about a site: its key has four parts."""
 
+MOST_COMMON_STATUS: Final = "COMPLETED"
+"""The overall status of more than half of all studies, which are met soon enough without an index."""
+
 HISTORY_AND_NOTICES: Final = (
     # What stands was compared by the first rule.
     "ALTER TABLE versions ADD COLUMN rule INTEGER NOT NULL DEFAULT 1",
@@ -318,9 +321,53 @@ HISTORY_AND_NOTICES: Final = (
     "DROP TABLE first_facts",
     "CREATE INDEX change_facts_by_change ON change_facts (change_id)",
     "CREATE INDEX change_facts_by_fact ON change_facts (fact, change_id)",
-    # The first rule's rows are those that are not here.
-    "CREATE INDEX change_facts_by_rule ON change_facts (fact, rule) WHERE rule <> 1",
+    # How many rows carry a fact, by each rule of it: too many to be counted whenever somebody asks which facts there are.
+    """
+    CREATE TABLE fact_counts (
+        fact TEXT NOT NULL,
+        rule INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        PRIMARY KEY (fact, rule)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "INSERT INTO fact_counts SELECT fact, rule, count(*) FROM change_facts GROUP BY fact, rule",
+    """
+    CREATE TRIGGER facts_are_counted AFTER INSERT ON change_facts BEGIN
+        INSERT INTO fact_counts (fact, rule, rows) VALUES (new.fact, new.rule, 1) ON CONFLICT (fact, rule) DO UPDATE SET rows = rows + 1;
+    END
+    """,
+    """
+    CREATE TRIGGER facts_stay_counted AFTER DELETE ON change_facts BEGIN
+        UPDATE fact_counts SET rows = rows - 1 WHERE fact = old.fact AND rule = old.rule;
+    END
+    """,
     f"CREATE INDEX changes_by_country ON changes ({ITS_COUNTRY}) WHERE {HAS_COUNTRY}",
+    # In the order of the studies' numbers, as they are listed.
+    f"CREATE INDEX studies_by_status ON studies (overall_status, nct_id) WHERE overall_status <> '{MOST_COMMON_STATUS}'",
+    "CREATE INDEX studies_by_presence ON studies (presence, nct_id) WHERE presence <> 'listed'",
+    # How many studies are in a watch, and how many were: a watch of everything has more than can be counted for each page that says so.
+    "ALTER TABLE watches ADD COLUMN members INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE watches ADD COLUMN former INTEGER NOT NULL DEFAULT 0",
+    """
+    UPDATE watches SET
+        members = (SELECT count(*) FROM watch_studies m WHERE m.watch_id = watches.id AND m.left_load IS NULL),
+        former = (SELECT count(DISTINCT m.nct_id) - count(*) FILTER (WHERE m.left_load IS NULL) FROM watch_studies m
+            WHERE m.watch_id = watches.id)
+    """,
+    """
+    CREATE TRIGGER watches_count_who_joins AFTER INSERT ON watch_studies BEGIN
+        UPDATE watches SET members = members + 1, former = former - EXISTS (
+            SELECT 1 FROM watch_studies m WHERE m.watch_id = new.watch_id AND m.nct_id = new.nct_id AND m.joined_load <> new.joined_load
+        ) WHERE id = new.watch_id;
+    END
+    """,
+    """
+    CREATE TRIGGER watches_count_who_leaves AFTER UPDATE OF left_load ON watch_studies
+    WHEN (old.left_load IS NULL) <> (new.left_load IS NULL) BEGIN
+        UPDATE watches SET members = members + iif(new.left_load IS NULL, 1, -1), former = former + iif(new.left_load IS NULL, -1, 1)
+        WHERE id = new.watch_id;
+    END
+    """,
     """
     CREATE TABLE notices (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import struct
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import RecordError, StoreDamaged, StoreError
@@ -25,6 +24,7 @@ from trialsync.store.seal import (
     seal_version,
     version_rows,
 )
+from trialsync.store.word_indexes import word_problems
 from trialsync.store.wording import whole_wording_of, wording_of
 from trialsync.study import record
 from trialsync.study.diff import RULE
@@ -143,12 +143,16 @@ def _problems(connection: Connection, number: int) -> Iterator[str]:
     if number > 1:
         yield from _newer_problems(connection)
     yield from _seal_problems(connection, number)
-    yield from _search_problems(connection, wording_of if number > 1 else whole_wording_of)
+    yield from word_problems(connection, wording_of if number > 1 else whole_wording_of)
 
 
 def _newer_problems(connection: Connection) -> Iterator[str]:
     """Yield what only newer schemas have and is wrong: keys of the log's indexes, and what was fetched of the registry's history."""
     number = connection.value(_ASTRAY)
+    for fact in connection.rows(_MISCOUNTED_FACTS):
+        yield f"fact {fact[0]}: the number of rows that carry it is not that of its rows"
+    for name in connection.rows(_MISCOUNTED):
+        yield f"watch {name[0]}: the number of studies that are or were in it is not that of its studies"
     if number:
         yield f"{number} rows of the log are filed under another study or origin than their version's"
     for nct_id, blob in connection.rows(
@@ -277,49 +281,20 @@ def _seal_problems(connection: Connection, number: int) -> Iterator[str]:
             yield f"{name}: a row of {table} was altered since it was written"
 
 
-def _search_problems(connection: Connection, said: Callable[[str | None, str | None], str]) -> Iterator[str]:
-    """Yield which of the indexes for words do not hold the words that they should: each is made again, in memory, and compared.
-
-    ``said`` gives the text under which a row with its values is indexed.
-    """
-    for name, columns in (("study_words", "title, conditions, sponsor"), ("change_words", "value")):
-        connection.execute(f"CREATE VIRTUAL TABLE temp.fresh USING fts5 ({columns}, tokenize = 'unicode61 remove_diacritics 2')")
-        if name == "study_words":
-            connection.execute(f"INSERT INTO temp.fresh (rowid, {columns}) SELECT id, {columns} FROM studies")
-        else:
-            connection.many("INSERT INTO temp.fresh (rowid, value) VALUES (?, ?)", _searchable(connection, said))
-        connection.execute(f"CREATE VIRTUAL TABLE temp.stands USING fts5vocab (main, {name}, instance)")
-        connection.execute("CREATE VIRTUAL TABLE temp.due USING fts5vocab (temp, fresh, instance)")
-        connection.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab (temp, fresh, row)")
-        if _differs(connection):
-            yield f"the index {name} does not hold the words that it should"
-        for table in ("stands", "due", "terms", "fresh"):
-            connection.execute(f"DROP TABLE temp.{table}")
-
-
-def _differs(connection: Connection) -> bool:
-    """Return whether an index and the fresh one give different places for any word, each word looked up as a search does.
-
-    Reading an index from end to end goes another way than looking a word up, and can miss what a search would meet.
-    """
-    places = "SELECT doc, col, offset FROM temp.{} WHERE term = ?"
-    for term in connection.rows("SELECT term FROM temp.terms"):
-        if any(one != other for one, other in zip_longest(*(connection.rows(places.format(name), term) for name in ("stands", "due")))):
-            return True
-    return bool(connection.value("SELECT count(*) FROM (SELECT term FROM temp.stands EXCEPT SELECT term FROM temp.terms)"))
-
-
-def _searchable(connection: Connection, said: Callable[[str | None, str | None], str]) -> Iterator[tuple[int, str]]:
-    for number, before, after in connection.rows("SELECT id, before, after FROM changes INDEXED BY changes_by_id WHERE baseline = 0"):
-        if found := said(before, after):
-            yield number, found
-
-
 _ASTRAY: Final = """
     SELECT count(*) FROM changes c JOIN versions v ON v.id = c.version_id JOIN studies s ON s.nct_id = v.nct_id
     LEFT JOIN occasions o ON o.change_id = c.id
     WHERE c.study_id IS NOT iif(c.baseline, NULL, s.id)
     OR c.origin IS NOT iif(c.baseline, NULL, nullif(coalesce(o.origin, v.origin), 'poll'))"""
+
+_MISCOUNTED: Final = """
+    SELECT w.name FROM watches w LEFT JOIN watch_studies m ON m.watch_id = w.id GROUP BY w.id
+    HAVING w.members <> count(m.nct_id) FILTER (WHERE m.left_load IS NULL)
+    OR w.former <> count(DISTINCT m.nct_id) - count(m.nct_id) FILTER (WHERE m.left_load IS NULL)"""
+
+_MISCOUNTED_FACTS: Final = """
+    SELECT fact FROM (SELECT fact, rule, count(*) AS rows FROM change_facts GROUP BY fact, rule
+    UNION ALL SELECT fact, rule, -rows FROM fact_counts) GROUP BY fact, rule HAVING sum(rows) <> 0"""
 
 _COUNTED: Final = (
     ("baseline rows stand where nobody finds them", """
@@ -336,6 +311,8 @@ _COUNTED: Final = (
         SELECT count(*) FROM change_facts WHERE json_valid(json) = 0 OR json ->> 'id' <> fact OR json ->> 'rule' <> rule"""),
     ("facts stand twice on a row", """
         SELECT count(*) FROM (SELECT 1 FROM change_facts GROUP BY change_id, fact HAVING count(*) > 1)"""),
+    ("tables that nothing is ever removed from have gaps between their ids", """
+        SELECT (SELECT count(*) IS NOT coalesce(max(id), 0) FROM studies) + (SELECT count(*) IS NOT coalesce(max(id), 0) FROM versions)"""),
     ("studies have a presence that there is not", """
         SELECT count(*) FROM studies WHERE presence NOT IN ('listed', 'removed', 'merged', 'withheld')"""),
     ("rows of the log hold what is not JSON", """

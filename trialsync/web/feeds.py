@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.routing import Route
 
-from trialsync.errors import BadNctId, UnknownWatch
+from trialsync.errors import BadNctId
 from trialsync.model import nct_id
 from trialsync.publish.feed import MEDIA_TYPE, atom
 from trialsync.store.filters import ChangeFilter
@@ -57,10 +57,8 @@ def routes(desk: Desk) -> list[Route]:
 
 
 def _of_watch(reader: Reader, name: str) -> tuple[str, ChangeFilter]:
-    try:
-        reader.members((name,))
-    except UnknownWatch:
-        raise not_found("there is no such watch", hint="/api/watches lists them") from None
+    if not reader.knows_watch(name):
+        raise not_found("there is no such watch", hint="/api/watches lists them")
     return f"Changes of {name}", ChangeFilter(watches=(name,))
 
 

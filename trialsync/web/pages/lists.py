@@ -71,7 +71,7 @@ def studies(desk: Desk) -> Callable[[Request, Reader], Answer]:
             "studies.html",
             typed=dict(asked.typed),
             studies=shown,
-            count=reader.counts().studies,
+            count=reader.study_count(),
             statuses=STATUSES,
             json=linked("/api/studies", chosen),
             csv=linked("/api/studies.csv", chosen),

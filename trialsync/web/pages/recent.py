@@ -255,6 +255,6 @@ def _repeated(asked: Asked) -> dict[str, list[str]]:
 
 def _empty(reader: Reader) -> dict[str, Any]:
     """Return what explains an empty page: how much the store holds, and the newest day."""
-    counts = reader.counts()
+    changes = reader.change_count(_COUNTED)
     newest = next(reader.changes(ChangeFilter(), limit=1, newest_first=True, values=False), None)
-    return {"studies": counts.studies, "changes": counts.changes, "newest": newest.date if newest else None}
+    return {"studies": reader.study_count(), "changes": changes.rows, "counted": str(changes), "newest": newest.date if newest else None}

@@ -81,7 +81,7 @@ def watch(desk: Desk) -> Callable[[Request, Reader], Answer]:
             typed=dict(asked.typed),
             moves=list(reader.changes(ChangeFilter(fields=(WATCH_PREFIX + name,)), limit=_MOVES, newest_first=True)) if row else [],
             since=since,
-            summary=_summary(desk, reader, name, since, asked_for=asked.one("since") is not None) if row else [],
+            summary=_summary(desk, reader, row, since) if row and asked.one("since") is not None else [],
             found=lines(desk, reader, _since(of_watch, since), limit=_LINES) if row else None,
             quiet=reader.quiet(_since(of_watch, since), looked=_LOOKED) if row else None,
             polls=reader.polls(limit=_POLLS, watch=name),
@@ -99,14 +99,12 @@ def _since(wanted: ChangeFilter, day: str) -> ChangeFilter:
     return ChangeFilter(watches=wanted.watches, since=day, housekeeping=False)
 
 
-def _summary(desk: Desk, reader: Reader, name: str, since: str, *, asked_for: bool) -> list[str]:
-    """Return what differs between the end of a day and now, in sentences, where somebody asks and the watch is not too large for a page."""
-    if not asked_for:
-        return []
-    if len(reader.members((name,))) > _COMPARED:
-        return [f"{name} has too many studies to be compared on a page: trialsync diff --watch {name} --from {since} does it"]
+def _summary(desk: Desk, reader: Reader, row: WatchRow, since: str) -> list[str]:
+    """Return what differs between the end of a day and now, in sentences, where the watch is not too large for a page."""
+    if row.members > _COMPARED:
+        return [f"{row.name} has too many studies to be compared on a page: trialsync diff --watch {row.name} --from {since} does it"]
     try:
-        return list(summary(watch_between(reader, name, since, desk.now().date().isoformat())))
+        return list(summary(watch_between(reader, row.name, since, desk.now().date().isoformat())))
     except TrialsyncError as error:
         return [error.message]
 
