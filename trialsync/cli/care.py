@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from trialsync.cli.app import App, say
+from trialsync.cli.progress import progress
 from trialsync.errors import FileError, StoreDamaged
 from trialsync.publish.confirmed import counted
 from trialsync.store import care
@@ -22,7 +23,7 @@ def verify(app: App) -> int:
     Every version decodes to its fingerprint, the log's rows lead from each version to the next, counts and keys hold, nothing was altered
     since it was written. Exit code 6 where something is wrong.
     """
-    problems = find_problems(app.store)
+    problems = find_problems(app.store, progress)
     if not problems:
         say(*find_notes(app.store))
         with app.reader() as reader:

@@ -201,20 +201,28 @@ def _put_rows(reader: Reader, wanted: ChangeFilter, how: _How, heading: str | No
 
 def _put_lines(reader: Reader, wanted: ChangeFilter, how: _How, heading: str | None) -> _Printed:
     """Print a line for each study and day."""
-    found = reader.study_days(wanted, after=how.after, limit=how.most or None, newest_first=how.newest)
-    if heading and found.days:
-        put_text(f"{heading}\n\n")
+    blocks = (
+        iter([reader.study_days(wanted, after=how.after, limit=how.most, newest_first=how.newest)])
+        if how.most
+        else reader.study_days_in_blocks(wanted, after=how.after, newest_first=how.newest)
+    )
+    days = rows = last = 0
     loads: set[str] = set()
 
     def lines_shown() -> Iterator[Line]:
-        for ids in found.days.values():
-            rows = reader.logged(ids)
-            loads.update(row.load for row in rows)
-            yield line(rows)
+        nonlocal days, rows, last
+        for found in blocks:
+            if heading and found.days and not days:
+                put_text(f"{heading}\n\n")
+            days, rows, last = days + len(found.days), rows + found.rows, max(last, found.last)
+            for ids in found.days.values():
+                logged = reader.logged(ids)
+                loads.update(row.load for row in logged)
+                yield line(logged)
 
     put_lines(lines_shown(), how.style)
-    lines = f"{counted(len(found.days), 'line', 'lines')} of {counted(found.rows, 'change', 'changes')} (--rows shows each)"
-    return _Printed(found.rows, found.last, lines if sys.stdout.isatty() else None, frozenset(loads))
+    told = f"{counted(days, 'line', 'lines')} of {counted(rows, 'change', 'changes')} (--rows shows each)"
+    return _Printed(rows, last, told if sys.stdout.isatty() else None, frozenset(loads))
 
 
 def _notices(reader: Reader, loads: Collection[str]) -> Iterator[str]:

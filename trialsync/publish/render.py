@@ -7,6 +7,7 @@ import io
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -49,16 +50,20 @@ _FORMULA: Final = re.compile(r"[\t\r\n]|[\s\u00ad\u200b-\u200f\u2060-\u2064\ufef
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 
 
+_TABLE_ROWS: Final = 10_000
+"""So many rows share a table's header and widths; where there are more, another table follows, so that they need not all be in memory."""
+
+
 def render(rows: Iterable[Row], sheet: Sheet, form: Format, *, width: int | None = None, color: bool = False) -> Iterator[str]:
     """Yield the rows as text, in pieces that end in a line feed (CSV: carriage return and line feed, as RFC 4180 has it).
 
-    JSON and JSON lines hold every key of a row, CSV those of the sheet, a table and Markdown the sheet's columns. All but the table stream.
-    ``width`` (a terminal's, in cells) and ``color`` matter to the table alone. No rows: ``[]``, a header, or nothing in a table and JSON
-    lines.
+    JSON and JSON lines hold every key of a row, CSV those of the sheet, a table and Markdown the sheet's columns. All stream,
+    the table some thousand rows at a time. ``width`` (a terminal's, in cells) and ``color`` matter to the table alone. No rows: ``[]``, a
+    header, or nothing in a table and JSON lines.
     """
     match form:
         case Format.TABLE:
-            return text_table(list(rows), sheet.columns, width=width, color=color)
+            return _tables(iter(rows), sheet, width=width, color=color)
         case Format.JSON:
             return _json_array(rows)
         case Format.JSONL:
@@ -67,6 +72,15 @@ def render(rows: Iterable[Row], sheet: Sheet, form: Format, *, width: int | None
             return _csv(rows, sheet.keys)
         case Format.MD:
             return _markdown(rows, sheet.columns)
+
+
+def _tables(rows: Iterator[Row], sheet: Sheet, *, width: int | None, color: bool) -> Iterator[str]:
+    between = ""
+    while some := list(islice(rows, _TABLE_ROWS)):
+        if between:
+            yield between
+        yield from text_table(some, sheet.columns, width=width, color=color)
+        between = "\n"
 
 
 def json_text(value: Json) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from trialsync.store.search import Range, Search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from trialsync.store.connection import Connection
     from trialsync.store.filters import ChangeFilter
 
 Key: TypeAlias = "tuple[str, str]"
 
+_BLOCK: Final = 5_000
 _DATE: Final = "coalesce(c.date, v.date)"
 
 
@@ -56,6 +58,26 @@ def study_days(
         days = _whole(connection, wanted, Range(after, up_to), search, days)
         rows = sum(map(len, days.values()))
     return StudyDays({day: sorted(ids) for day, ids in days.items()}, rows, last)
+
+
+def study_days_in_blocks(
+    connection: Connection, wanted: ChangeFilter, *, after: int | None = None, newest_first: bool = False
+) -> Iterator[StudyDays]:
+    """Yield all the rows that a filter wants, by study and day, some days at a time, so that they need not all be in memory.
+
+    Each day is whole, and stands where the first of its rows does. Raises BadFilter, UnknownWatch.
+    """
+    within = Range(after, newest_first=newest_first)
+    search = Search(connection, wanted, within)
+    rows = search.rows(f"c.id, v.nct_id, {_DATE}")
+    while block := list(islice(rows, _BLOCK)):
+        met: dict[Key, int] = {}
+        for number, nct_id, date in block:
+            met.setdefault((nct_id, date), number)
+        whole = _whole(connection, wanted, Range(after), search, met)
+        # A day that was met before was told then.
+        days = {key: sorted(ids) for key, ids in whole.items() if (max(ids) if newest_first else min(ids)) == met[key]}
+        yield StudyDays(days, sum(map(len, days.values())), max(row[0] for row in block))
 
 
 def _whole(connection: Connection, wanted: ChangeFilter, within: Range, search: Search, days: Iterable[Key]) -> dict[Key, list[int]]:

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import re
 import struct
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
+
+import orjson
 
 from trialsync.errors import RecordError, StoreDamaged, StoreError
 from trialsync.store import codec, contents, schema
@@ -32,23 +36,38 @@ from trialsync.study.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+    from typing import TypeAlias
 
     from trialsync.model import Study
 
+    Told: TypeAlias = Callable[[int, int | None], None]
+    Watched: TypeAlias = Callable[[str, str], AbstractContextManager[Told | None]]
+
 _MOST_PROBLEMS: Final = 100
+_TOLD_EVERY: Final = 200
 _HEADER: Final = struct.Struct(">18xBB12xII")
 
 
-def verify(path: Path) -> list[str]:
+@contextmanager
+def _unwatched(what: str, unit: str) -> Iterator[Told | None]:
+    """Tell nobody how far the work is."""
+    del what, unit
+    yield None
+
+
+def verify(path: Path, watched: Watched = _unwatched) -> list[str]:
     """Return what is wrong with a store, one sentence each, empty where it is sound; past 100 it stops.
+
+    ``watched`` gives, for each part of the work and its unit, what to tell how many are done and their total.
 
     Checks, for a store of an older schema as that was, the file by SQLite's integrity check, foreign keys, that every version decodes to
     its fingerprint, that versions are numbered without gaps, that the rows of the log lead from each version to the next, that each study's
     row says what its latest version says, and that the rows of the log hold together. Raises StoreMissing,
     StoreForeign and StoreTooNew; damage is returned, not raised.
     """
-    return _found(path, _problems, _MOST_PROBLEMS)
+    return _found(path, partial(_problems, watched=watched), _MOST_PROBLEMS)
 
 
 def damage(path: Path) -> StoreDamaged | None:
@@ -127,23 +146,33 @@ def _found(path: Path, look: Callable[[Connection, int], Iterator[str]], most: i
     return problems
 
 
-def _problems(connection: Connection, number: int) -> Iterator[str]:
-    for (text,) in connection.rows(f"PRAGMA integrity_check({_MOST_PROBLEMS})"):
-        if text != "ok":
-            yield f"the file: {text}"
-    yield from _header_problems(connection.path)
-    for table, row, parent, _ in connection.rows("PRAGMA foreign_key_check"):
-        yield f"row {row} of {table} hangs on nothing in {parent}"
-    yield from _missing_parts(connection, number)
-    yield from _unreadable_texts(connection, number)
-    for nct_id, latest in connection.rows("SELECT nct_id, version FROM studies ORDER BY nct_id"):
-        wrong = list(_study_problems(connection, nct_id, latest))
-        yield from wrong or replay_problems(connection, nct_id)
-    yield from _log_problems(connection)
-    if number > 1:
-        yield from _newer_problems(connection)
-    yield from _seal_problems(connection, number)
-    yield from word_problems(connection, wording_of if number > 1 else whole_wording_of)
+def _problems(connection: Connection, number: int, watched: Watched) -> Iterator[str]:
+    with watched("reading the file", "parts"):
+        for (text,) in connection.rows(f"PRAGMA integrity_check({_MOST_PROBLEMS})"):
+            if text != "ok":
+                yield f"the file: {text}"
+        yield from _header_problems(connection.path)
+        for table, row, parent, _ in connection.rows("PRAGMA foreign_key_check"):
+            yield f"row {row} of {table} hangs on nothing in {parent}"
+        yield from _missing_parts(connection, number)
+        yield from _unreadable_texts(connection, number)
+    with watched("reading every version", "studies") as told:
+        total = connection.value("SELECT count(*) FROM studies")
+        for place, (nct_id, latest) in enumerate(connection.rows("SELECT nct_id, version FROM studies ORDER BY id")):
+            if told is not None and place % _TOLD_EVERY == 0:
+                told(place, total)
+            wrong = list(_study_problems(connection, nct_id, latest))
+            yield from wrong or replay_problems(connection, nct_id)
+        for (nct_id,) in connection.rows(_OTHER_COUNTRIES):
+            yield f"{nct_id}: its countries are not those of its latest version"
+    with watched("counting the log", "parts"):
+        yield from _log_problems(connection)
+        if number > 1:
+            yield from _newer_problems(connection)
+    with watched("comparing seals", "versions") as told:
+        yield from _seal_problems(connection, number, told)
+    with watched("indexing words", "rows") as told:
+        yield from word_problems(connection, wording_of if number > 1 else whole_wording_of, told)
 
 
 def _newer_problems(connection: Connection) -> Iterator[str]:
@@ -238,8 +267,10 @@ def _row_problems(connection: Connection, nct_id: str, study: Study) -> Iterator
     for (column, value), stands in zip(wanted.items(), row, strict=False):
         if stands != value:
             yield f"{nct_id}: the study's row has another {column} than its latest version"
-    listed = [country for (country,) in connection.rows("SELECT country FROM study_countries WHERE nct_id = ? ORDER BY country", (nct_id,))]
-    if sorted(listed) != sorted(record.countries(study)):
+    # Whether it has others beside these is found for all studies at once: the table is in the order of countries.
+    due = orjson.dumps(record.countries(study)).decode()
+    sql = "SELECT 1 FROM json_each(?) j WHERE NOT EXISTS (SELECT 1 FROM study_countries k WHERE k.country = j.value AND k.nct_id = ?)"
+    if connection.value(sql, (due, nct_id)):
         yield f"{nct_id}: its countries are not those of its latest version"
 
 
@@ -256,13 +287,22 @@ def _log_problems(connection: Connection) -> Iterator[str]:
             yield f"poll {poll_id}: {error}"
 
 
-def _seal_problems(connection: Connection, number: int) -> Iterator[str]:
-    """Yield what was altered since it was written, though it looks right."""
-    rows = f"SELECT {CHANGE_COLUMNS} FROM changes c JOIN fields f ON f.id = c.field_id WHERE c.id BETWEEN ? AND ? ORDER BY c.id"
-    for version_id, *columns, rule, mark in connection.rows(f"SELECT id, {VERSION_COLUMNS}, rule, seal FROM versions"):
+def _seal_problems(connection: Connection, number: int, told: Told | None = None) -> Iterator[str]:
+    """Yield what was altered since it was written, though it looks right; ``told`` hears how many versions were looked at."""
+    total = connection.value("SELECT count(*) FROM versions")
+    versions = connection.rows(f"SELECT id, {VERSION_COLUMNS}, rule, seal FROM versions")
+    for place, (version_id, *columns, rule, mark) in enumerate(versions):
+        if told is not None and place % _TOLD_EVERY == 0:
+            told(place, total)
         brought = version_rows(connection, version_id, (columns[-2], columns[-1]), late=number > 1)
         if seal_version(columns, rule, *brought) != mark:
             yield f"{columns[0]} version {columns[1]}, or a row of the log that it brought, was altered since it was written"
+    yield from _own_seal_problems(connection, number)
+
+
+def _own_seal_problems(connection: Connection, number: int) -> Iterator[str]:
+    """Yield what was altered since it was written of rows that have a seal of their own, versions left out."""
+    rows = f"SELECT {CHANGE_COLUMNS} FROM changes c JOIN fields f ON f.id = c.field_id WHERE c.id BETWEEN ? AND ? ORDER BY c.id"
     for change_id, *columns, mark in connection.rows(
         f"SELECT change_id, (SELECT version_id FROM changes WHERE id = change_id), {OCCASION_COLUMNS}, seal FROM occasions"
     ):
@@ -286,6 +326,10 @@ _ASTRAY: Final = """
     LEFT JOIN occasions o ON o.change_id = c.id
     WHERE c.study_id IS NOT iif(c.baseline, NULL, s.id)
     OR c.origin IS NOT iif(c.baseline, NULL, nullif(coalesce(o.origin, v.origin), 'poll'))"""
+
+_OTHER_COUNTRIES: Final = """
+    SELECT DISTINCT k.nct_id FROM study_countries k WHERE NOT EXISTS (
+        SELECT 1 FROM studies s, json_each(s.countries) j WHERE s.nct_id = k.nct_id AND j.value = k.country)"""
 
 _MISCOUNTED: Final = """
     SELECT w.name FROM watches w LEFT JOIN watch_studies m ON m.watch_id = w.id GROUP BY w.id

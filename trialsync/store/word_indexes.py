@@ -7,12 +7,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
-from trialsync.store.study_writer import words
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from trialsync.store.connection import Connection
 
@@ -28,12 +24,14 @@ _PLACES: Final = f"SELECT sum({_ROW} * ({_PLACE}) % {_PRIME}) FROM temp.{{}} WHE
 _MASK: Final = (1 << 64) - 1
 
 
-def word_problems(connection: Connection, said: Said) -> Iterator[str]:
+def word_problems(
+    connection: Connection, said: Callable[[str | None, str | None], str], told: Callable[[int, int | None], None] | None = None
+) -> Iterator[str]:
     """Yield which of the indexes for words do not hold the words that they should.
 
     The words of some rows after the other are indexed anew, in memory, and a sum of theirs over all words and places is compared with that
     of the index that stands; in both each word is looked up, as a search does. ``said`` gives the text under which a row of the log with
-    its values is indexed.
+    its values is indexed; ``told`` hears how far the ids of rows are looked at.
     """
     for name, columns in _INDEXES:
         connection.execute(f"CREATE VIRTUAL TABLE temp.stands USING fts5vocab (main, {name}, instance)")
@@ -43,7 +41,9 @@ def word_problems(connection: Connection, said: Said) -> Iterator[str]:
         connection.execute("CREATE VIRTUAL TABLE temp.due USING fts5vocab (temp, fresh, instance)")
         connection.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab (temp, fresh, row)")
         due = 0
-        for _ in (_studies if name == "study_words" else _changes)(connection):
+        for done, total in _studies(connection) if name == "study_words" else _changes(connection, said):
+            if told is not None:
+                told(done, total)
             due += _sum(connection, "terms", "due")
             connection.execute("INSERT INTO temp.fresh (fresh) VALUES ('delete-all')")
         if due & _MASK != _sum(connection, "standing", "stands") & _MASK:
@@ -61,31 +61,31 @@ def _sum(connection: Connection, terms: str, places: str) -> int:
     )
 
 
-def _studies(connection: Connection) -> Iterator[None]:
-    """Index the studies anew, some at a time, and yield after each time."""
+def _studies(connection: Connection) -> Iterator[tuple[int, int]]:
+    """Index the studies anew, some at a time, and yield after each time the last id and the last of all."""
     sql = f"INSERT INTO temp.fresh (rowid, {_STUDY_COLUMNS}) SELECT id, {_STUDY_COLUMNS} FROM studies WHERE id BETWEEN ? AND ?"
-    for bounds in _ranges(connection.value("SELECT max(id) FROM studies")):
+    last = connection.value("SELECT max(id) FROM studies") or 0
+    for bounds in _ranges(1, last):
         connection.execute(sql, bounds)
-        yield
+        yield bounds[1], last
 
 
-def _changes(connection: Connection) -> Iterator[None]:
-    """Index the values of the log's rows anew, some at a time, and yield after each time."""
+def _changes(connection: Connection, said: Callable[[str | None, str | None], str]) -> Iterator[tuple[int, int]]:
+    """Index the values of the log's rows anew, some at a time, and yield after each time the last id and the last of all."""
     sql = "INSERT INTO temp.fresh (rowid, value) VALUES (?, ?)"
-    for bounds in _ranges(connection.value("SELECT max(id) FROM changes INDEXED BY changes_by_id WHERE baseline = 0")):
-        connection.many(sql, _searchable(connection, *bounds))
-        yield
+    first, last = connection.row("SELECT min(id), max(id) FROM changes INDEXED BY changes_by_id WHERE baseline = 0") or (None, None)
+    for bounds in _ranges(first or 1, last or 0):
+        connection.many(sql, _searchable(connection, said, *bounds))
+        yield bounds[1], last or 0
 
 
-def _ranges(last: int | None) -> Iterator[tuple[int, int]]:
-    yield from ((first, first + _AT_ONCE - 1) for first in range(1, (last or 0) + 1, _AT_ONCE))
+def _ranges(first: int, last: int) -> Iterator[tuple[int, int]]:
+    yield from ((start, min(start + _AT_ONCE - 1, last)) for start in range(first, last + 1, _AT_ONCE))
 
 
-def _searchable(connection: Connection, first: int, last: int) -> Iterator[tuple[int, str]]:
+def _searchable(connection: Connection, said: Callable[[str | None, str | None], str], first: int, last: int) -> Iterator[tuple[int, str]]:
     for number, before, after in connection.rows(
         "SELECT id, before, after FROM changes INDEXED BY changes_by_id WHERE baseline = 0 AND id BETWEEN ? AND ?", (first, last)
     ):
-        values = [orjson.loads(text) for text in (before, after) if text is not None]
-        found = "\n".join(word for value in values for word in words(value))
-        if found:
+        if found := said(before, after):
             yield number, found
