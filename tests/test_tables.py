@@ -291,3 +291,13 @@ def test_a_formula_behind_what_is_not_shown_is_no_formula(hidden: str) -> None:
     """A character that is dropped or invisible does not hide a formula's sign from the guard."""
     cell = csv_cell(f'{hidden}=HYPERLINK("http://example.org")')
     assert cell.startswith("'")
+
+
+def test_a_very_long_table_is_told_in_parts() -> None:
+    """Past some thousand rows another table follows, with its own header, and every row is there once."""
+    sheet = Sheet(("n",), (Column("number", key("n")),))
+    text = "".join(render(({"n": str(number)} for number in range(20_001)), sheet, Format.TABLE))
+    tables = text.split("\n\n")
+    assert len(tables) == 3
+    assert [line.strip() for each in tables for line in each.splitlines()[2:]] == [str(number) for number in range(20_001)]
+    assert all(each.startswith("number") for each in tables)

@@ -16,7 +16,7 @@ from trialsync.store.connection import connect
 from trialsync.store.filters import ChangeFilter, conditions, country_key, is_in_country
 from trialsync.store.reader import Reader
 from trialsync.store.search import Range, Search
-from trialsync.store.sources import Index, Source
+from trialsync.store.sources import FEW_KEYS, Index, Source
 from trialsync.store.tables import HAS_COUNTRY, ITS_COUNTRY
 from trialsync.store.verify import verify
 
@@ -174,3 +174,29 @@ def test_statistics_are_kept(store: Path) -> None:
     with closing(sqlite3.connect(store)) as raw:
         assert raw.execute("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'changes'").fetchone()[0] > 0
     assert verify(store) == []
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_days_told_in_blocks_are_those_told_at_once(store: Path, *, newest_first: bool) -> None:
+    """Told a few rows at a time, each study's day stands once, whole, and where it stands when all are told together."""
+    with Reader.open(store) as reader:
+        together = reader.study_days(ChangeFilter(), newest_first=newest_first)
+        for rows in (1, 3, 5_000):
+            blocks = list(reader.study_days_in_blocks(ChangeFilter(), newest_first=newest_first, rows=rows))
+            assert [day for block in blocks for day in block.days.items()] == list(together.days.items())
+            assert sum(block.rows for block in blocks) == together.rows
+            assert max(block.last for block in blocks) == together.last
+
+
+def test_days_far_back_are_found_in_any_range(store: Path) -> None:
+    """Whatever days and ids bound a question, the rows of many days come in the log's order, from either end."""
+    with Reader.open(store) as reader:
+        rows = list(reader.changes(ChangeFilter()))
+        days = sorted({row.date for row in rows})
+        assert len(days) > FEW_KEYS + 1
+        for since, until in ((None, days[-2]), (days[1], None), (days[0], days[-1])):
+            for after in (None, rows[len(rows) // 2].id):
+                due = [row.id for row in rows if (since or "") <= row.date <= (until or "9") and row.id > (after or 0)]
+                for newest_first in (False, True):
+                    found = reader.changes(ChangeFilter(since=since, until=until), after=after, newest_first=newest_first)
+                    assert [row.id for row in found] == (due[::-1] if newest_first else due)

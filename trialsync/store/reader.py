@@ -27,7 +27,7 @@ from trialsync.store.notices import notices
 from trialsync.store.search import Counted, Range, Search
 from trialsync.store.shown import Shown
 from trialsync.store.standing import Standing, standing
-from trialsync.store.study_days import StudyDays, study_days, study_days_in_blocks
+from trialsync.store.study_days import BLOCK, StudyDays, study_days, study_days_in_blocks
 from trialsync.store.study_filters import walks
 
 if TYPE_CHECKING:
@@ -146,9 +146,11 @@ class Reader:
         """Return the rows that a filter wants by study and day, in the order of each day's first; see ``study_days``."""
         return study_days(self._db, wanted, after=after, up_to=up_to, limit=limit, newest_first=newest_first)
 
-    def study_days_in_blocks(self, wanted: ChangeFilter, *, after: int | None = None, newest_first: bool = False) -> Iterator[StudyDays]:
-        """Yield all the rows that a filter wants by study and day, some days at a time; see ``study_days``."""
-        return study_days_in_blocks(self._db, wanted, after=after, newest_first=newest_first)
+    def study_days_in_blocks(
+        self, wanted: ChangeFilter, *, after: int | None = None, newest_first: bool = False, rows: int = BLOCK
+    ) -> Iterator[StudyDays]:
+        """Yield all the rows that a filter wants by study and day, the days of so many rows at a time; see ``study_days``."""
+        return study_days_in_blocks(self._db, wanted, after=after, newest_first=newest_first, size=rows)
 
     def logged(self, ids: Iterable[int]) -> list[LoggedChange]:
         """Return rows of the change log by their ids, in that order. Raises StoreDamaged."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Key: TypeAlias = "tuple[str, str]"
 
-_BLOCK: Final = 5_000
+BLOCK: Final = 5_000
 _DATE: Final = "coalesce(c.date, v.date)"
 
 
@@ -61,16 +61,16 @@ def study_days(
 
 
 def study_days_in_blocks(
-    connection: Connection, wanted: ChangeFilter, *, after: int | None = None, newest_first: bool = False
+    connection: Connection, wanted: ChangeFilter, *, after: int | None = None, newest_first: bool = False, size: int = BLOCK
 ) -> Iterator[StudyDays]:
-    """Yield all the rows that a filter wants, by study and day, some days at a time, so that they need not all be in memory.
+    """Yield all the rows that a filter wants, by study and day, those first met in ``size`` rows together, so that memory holds no more.
 
     Each day is whole, and stands where the first of its rows does. Raises BadFilter, UnknownWatch.
     """
     within = Range(after, newest_first=newest_first)
     search = Search(connection, wanted, within)
     rows = search.rows(f"c.id, v.nct_id, {_DATE}")
-    while block := list(islice(rows, _BLOCK)):
+    while block := list(islice(rows, size)):
         met: dict[Key, int] = {}
         for number, nct_id, date in block:
             met.setdefault((nct_id, date), number)

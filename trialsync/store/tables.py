@@ -293,6 +293,12 @@ HISTORY_AND_NOTICES: Final = (
         UPDATE fact_counts SET rows = rows - 1 WHERE fact = old.fact AND rule = old.rule;
     END
     """,
+    """
+    CREATE TRIGGER facts_are_counted_anew AFTER UPDATE OF fact, rule ON change_facts BEGIN
+        UPDATE fact_counts SET rows = rows - 1 WHERE fact = old.fact AND rule = old.rule;
+        INSERT INTO fact_counts (fact, rule, rows) VALUES (new.fact, new.rule, 1) ON CONFLICT (fact, rule) DO UPDATE SET rows = rows + 1;
+    END
+    """,
     f"CREATE INDEX changes_by_country ON changes ({ITS_COUNTRY}) WHERE {HAS_COUNTRY}",
     # In the order of the studies' numbers, as they are listed.
     f"CREATE INDEX studies_by_status ON studies (overall_status, nct_id) WHERE overall_status <> '{MOST_COMMON_STATUS}'",
