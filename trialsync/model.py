@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeGuard
 
 from trialsync.errors import BadNctId
 
@@ -22,6 +22,13 @@ Study: TypeAlias = dict[str, Any]
 
 _DAY = re.compile(r"[12]\d{3}-\d{2}-\d{2}", re.ASCII)
 _NCT_ID = re.compile(r"NCT(?!0{8})\d{8}", re.IGNORECASE | re.ASCII)
+
+
+class Progress(Protocol):
+    """What long work tells how far it is: the units done, their total (``None`` where it is not known), the part that they are of."""
+
+    def __call__(self, done: int, total: int | None, part: str = "", /) -> None:
+        """Take where the work is."""
 
 
 class Kind(StrEnum):

@@ -14,10 +14,10 @@ from trialsync.sync.bulk import PAGE_STUDIES, Whole, load_bulk
 from trialsync.sync.poll import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from trialsync.model import Study
+    from trialsync.model import Progress, Study
     from trialsync.sync.poll import Outcome
 
 EVERYTHING = Watch("everything", everything=True)
@@ -42,7 +42,7 @@ def listed(world: World, path: Path) -> Path:
     return archive(path, world.sandbox.studies().values(), world.sandbox.load)
 
 
-def download(world: World, path: Path, progress: Callable[[int, int | None], None] | None = None) -> Outcome:
+def download(world: World, path: Path, progress: Progress | None = None) -> Outcome:
     """Import a bulk download as all of everything."""
     with world.writer() as writer:
         return load_bulk(path, writer=writer, now=world.clock, whole=Whole(EVERYTHING), progress=progress)
@@ -101,7 +101,7 @@ def test_a_download_that_goes_away_keeps_what_was_read(tmp_path: Path) -> None:
         path = archive(tmp_path / f"{fault}.zip", studies, DAYS[0])
         whole = path.read_bytes()
 
-        def harm(_done: int, _all: int | None, fault: str = fault, path: Path = path, whole: bytes = whole) -> None:
+        def harm(_done: int, _all: int | None, _part: str = "", /, fault: str = fault, path: Path = path, whole: bytes = whole) -> None:
             if fault == "removed":
                 path.unlink(missing_ok=True)
             else:

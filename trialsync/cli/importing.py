@@ -72,7 +72,7 @@ def _download(app: App, path: Path) -> int:
     """Import the registry's bulk download; it begins the watch of everything, where the settings have one."""
     table = next((table for table in app.settings.tables if table.everything), None)
     whole = Whole(app.settings.watch(table, nct_ids_in), app.settings.sync.sweep_days) if table is not None else None
-    with progress("import", "bytes") as tell, app.writer("trialsync import", may_make=True) as writer:
+    with progress("import", "studies") as tell, app.writer("trialsync import", may_make=True) as writer:
         outcome = load_bulk(path, writer=writer, now=now, baseline=app.settings.store.baseline, whole=whole, progress=tell)
     code = _report(outcome)
     if whole is not None and outcome.poll.watch is not None:

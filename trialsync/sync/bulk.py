@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from trialsync.model import Slice, Watch
+    from trialsync.model import Progress, Slice, Watch
     from trialsync.registry.bulk import BulkEntry
     from trialsync.store.writer import Writer
     from trialsync.study.diff import BaselineFields
@@ -89,13 +89,14 @@ def load_bulk(
     now: Callable[[], datetime],
     baseline: BaselineFields = "core",
     whole: Whole | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Outcome:
     """Record the registry's bulk download and return how it ended.
 
     A record stands for the load that it names, else for its posted date. Where nothing is left out and all is of one load, none before
     that of the watch's last complete poll, it counts as a poll of the watch that it is all of (``whole``), to be gone on from by what
-    moves; members that it does not show are looked for by the next one. ``progress`` is told the bytes of the zip done, and all. Where the
+    moves; members that it does not show are looked for by the next one. ``progress`` is told the studies done, and all that the
+    zip has. Where the
     zip is cut off, damaged, or not what it was a moment ago, the outcome has the FileError, and what was recorded before it is kept.
     Raises StoreError.
     """
@@ -108,15 +109,18 @@ def load_bulk(
     error: FileError | None = None
     try:
         with _reading(path):
-            size = path.stat().st_size
+            count = _count(path)
+        done = 0
         with few_collections(), Crew() as crew:
             for entries, looked in _looked_at(path, crew, writer, baseline):
                 arrivals = list(_arrivals(path, entries, looked, tally))
+                before = tally.unchanged
                 receiver.page(arrivals)
                 for arrival in arrivals:
                     loads.setdefault(arrival.load, set()).add(arrival.nct_id)
                 if progress is not None:
-                    progress(entries[-1].offset + entries[-1].packed, size)
+                    done += len(entries)
+                    progress(done, count, "already in the store" if tally.unchanged - before == len(entries) else "")
     except FileError as failure:
         error = failure
         # The page under way was not kept; what it would have confirmed is not told apart from what the pages before it did.
@@ -141,6 +145,11 @@ def _reading(path: Path) -> Iterator[None]:
         raise FileError(f"{shown(path)} cannot be read on: {error.strerror or error}", hint="the same import again goes on fast") from error
     except (zipfile.BadZipFile, zlib.error) as error:
         raise FileError(f"{shown(path)} is a zip with a damaged directory: {error}", hint="download it again") from error
+
+
+def _count(path: Path) -> int:
+    with path.open("rb") as stream:
+        return BulkZip(stream).count
 
 
 def _looked_at(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from trialsync.model import Progress
     from trialsync.registry.client import Registry
     from trialsync.settings import Settings, WatchTable
     from trialsync.store.writer import Writer
@@ -50,7 +51,7 @@ def follow(
     now: Callable[[], datetime],
     full: bool = False,
     accept_removals: bool = False,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Followed:
     """Poll once: a watch of the settings, its file of NCT numbers read anew, or studies that are asked for once and not followed.

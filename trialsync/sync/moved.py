@@ -23,9 +23,13 @@ from trialsync.sync.presence import MASS_FROM, Unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
     from trialsync.registry.client import Registry
     from trialsync.sync.arrivals import Receiver
+
+    Take: TypeAlias = Callable[[Walk, Receiver, str], None]
+    """Takes a walk to its end, as the part of the work that is named."""
 
 _FRIDAY: Final = 4
 _MONDAY: Final = 7
@@ -101,39 +105,40 @@ def walk_moved(
     load: str,
     since: str,
     sweep_days: int,
-    take: Callable[[Walk, Receiver], None],
+    take: Take,
 ) -> Unseen:
     """Record what moved since the load ``since``, and this load's share of the sweep; return what should have been seen and was not.
 
-    ``take`` takes a walk to its end and records its pages. Both days are ISO. Raises DataChanged where a walk ended in another load,
-    RegistryError where it did not end; what was recorded stays.
+    ``take`` takes a walk to its end and records its pages, under the name of its part of the work. Both days are ISO. Raises DataChanged
+    where a walk ended in another load, RegistryError where it did not end; what was recorded stays.
     """
     writer, tally, joining = receiver.writer, receiver.tally, receiver.joining
     assert joining is not None  # noqa: S101 - only a followed watch is large
     unseen = Unseen(in_parts=True)
 
-    def within(asked: Watch, not_before: str | None) -> Walk:
+    def within(asked: Watch, not_before: str | None, name: str) -> Walk:
         """Walk a part, which may begin again with a load that arrives under way; conclusions need all of them in one load."""
         walk = Walk(registry, asked, load=load)
         part = replace(receiver, joining=replace(joining, not_before=not_before))
-        take(walk, part)
+        take(walk, part, name)
         if not walk.distinct:
             # An empty answer carries no label of its load; one that a server left behind gave looks just like it.
             walk = Walk(registry, asked, load=load)
-            take(walk, part)
+            take(walk, part, name)
         if walk.load != load:
             raise DataChanged(f"load {walk.load} arrived while load {load} was walked", hint="what was seen is kept; ask again later")
         return walk
 
     posted_since = area_range(_POSTED, since, None)
-    within(narrowed(watch, posted_since), since)
+    within(narrowed(watch, posted_since), since, "what moved")
     if not watch.everything:
         everywhere = Walk(registry, Watch("moved", query={"filter.advanced": (posted_since,)}), load=load, fields=("NCTId", _POSTED))
         moved = _numbers(everywhere, load, tally.skipped)
         unseen.missing |= moved & joining.members
         unseen.former |= moved & writer.left(watch.name)
-    for part in due(writer.slices(watch.name), load, since, sweep_days):
-        walk = within(narrowed(watch, _essie(part)), part.swept)
+    to_sweep = due(writer.slices(watch.name), load, since, sweep_days)
+    for place, part in enumerate(to_sweep, 1):
+        walk = within(narrowed(watch, _essie(part)), part.swept, f"sweep {place} of {len(to_sweep)}")
         members, former = writer.members_in(watch.name, part)
         if not walk.distinct and len(members) >= MASS_FROM:
             unseen.emptied += len(members)

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trialsync.errors import TrialsyncError
-    from trialsync.model import Watch
+    from trialsync.model import Progress, Watch
     from trialsync.registry.client import Fetched, Registry, RegistryVersion
     from trialsync.store.writer import Writer
     from trialsync.study.diff import BaselineFields
+    from trialsync.sync.moved import Take
     from trialsync.sync.presence import Unseen
 
 log = structlog.get_logger()
@@ -86,7 +87,7 @@ def poll(
     full: bool = False,
     followed: bool = True,
     accept_removals: bool = False,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Outcome:
     """Poll a watch once and return how it ended; a failure of the registry ends the poll, not the caller.
@@ -95,9 +96,9 @@ def poll(
     older than that one records nothing. A poll that skips more records than the one before it is partial, so that they are asked for again
     at once; where they stay unusable they do not keep the watch from being complete. ``followed`` is false for studies that are asked for
     once, outside any watch; ``accept_removals`` concludes even where a large share of the watch is missing. ``progress`` is told the
-    studies done and the total, where the registry counts. ``stop`` is asked after each page that was committed: once it says so, or the
-    registry's client is interrupted, the poll ends partial, or failed where it saw nothing. Raises StoreError only: then nothing of the
-    page under way is kept, and everything before it is.
+    studies done and the total, where the registry counts, of each part of the work. ``stop`` is asked after each page that was committed:
+    once it says so, or the registry's client is interrupted, the poll ends partial, or failed where it saw nothing. Raises StoreError only:
+    then nothing of the page under way is kept, and everything before it is.
     """
     requests_before = registry.requests
     asked = query.canonical(watch)
@@ -192,7 +193,7 @@ def _pass(
     registry: Registry,
     receiver: Receiver,
     policy: Policy,
-    take: Callable[[Walk, Receiver], None],
+    take: Take,
     *,
     may_skip: int,
     accept_removals: bool,
@@ -217,7 +218,7 @@ def _pass(
         row, unseen = _moved(watch, row, since, registry, receiver, policy.sweep_days, take)
     else:
         walk = Walk(registry, watch, load=row.load)
-        take(walk, receiver)
+        take(walk, receiver, "")
         row = replace(row, load=walk.load or row.load)
         row = _of_version(row, walk.version, None) if walk.version else row
         unseen = unseen_of(watch, walk, receiver)
@@ -242,9 +243,7 @@ def _pass(
     return row, concluded
 
 
-def _moved(
-    watch: Watch, row: Poll, since: str, registry: Registry, receiver: Receiver, sweep_days: int, take: Callable[[Walk, Receiver], None]
-) -> tuple[Poll, Unseen]:
+def _moved(watch: Watch, row: Poll, since: str, registry: Registry, receiver: Receiver, sweep_days: int, take: Take) -> tuple[Poll, Unseen]:
     """Walk what moved, again from the start where a new load arrives under way."""
     for restart in range(RESTARTS + 1):
         if row.load is None or row.load < since:
@@ -264,12 +263,7 @@ def _moved(
 
 
 def _record(
-    walk: Walk,
-    receiver: Receiver,
-    *,
-    progress: Callable[[int, int | None], None] | None,
-    stop: Callable[[], bool] | None,
-    oldest: str | None,
+    walk: Walk, receiver: Receiver, part: str, *, progress: Progress | None, stop: Callable[[], bool] | None, oldest: str | None
 ) -> None:
     """Take a walk to its end, committing each page; raise where it shows a load before ``oldest``.
 
@@ -288,7 +282,7 @@ def _record(
         elif page.studies:
             receiver.page(arrivals_by_posted(page.studies))
         if progress is not None:
-            progress(page.seen, page.total)
+            progress(page.seen, page.total, part)
         if stop is not None and stop():
             raise Stopped
 
