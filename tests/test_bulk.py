@@ -101,6 +101,8 @@ def test_the_registrys_layout_is_known(tmp_path: Path) -> None:
     ):
         path.write_bytes(zipped(*entries))
         assert is_download(path) is wanted
+    path.write_bytes(zipped(("24/NCT00000024.json", b"{}"), packing=zipfile.ZIP_BZIP2))
+    assert not is_download(path)
 
 
 def test_a_place_beyond_the_end_is_damage() -> None:
@@ -111,6 +113,15 @@ def test_a_place_beyond_the_end_is_damage() -> None:
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, (1 << 64) - 1, 1)
     with pytest.raises(zipfile.BadZipFile, match="its end is damaged"):
         BulkZip(io.BytesIO(data[:-22] + bytes(56) + locator + end))
+
+
+def test_what_the_standard_library_does_not_know_is_damage(tmp_path: Path) -> None:
+    """A zip whose directory asks for a version that no zip has is refused with what to do."""
+    data = bytearray(zipped(("a.json", STUDY % 1)))
+    data[data.rfind(b"PK\x01\x02") + 6] = 228
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(FileError, match=r"is a zip with a damaged directory: zip file version 22.8 \(download it again\)"):
+        next(read([tmp_path / "a.zip"]))
 
 
 def test_very_many_files_are_read_in_little_memory(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ import bz2
 import gzip
 import json
 import lzma
+import subprocess
 import sys
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from following import DAYS, as_lines, edited, invent, number_of, publish, status
-from terminal import Terminal, sentence
+from terminal import SCRIPT, Terminal, sentence
 
 from trialsync.registry.sandbox import packaged_loads
 
@@ -268,6 +269,15 @@ def test_a_bulk_download_without_a_watch_of_everything_is_studies_from_files(cli
     zipped(tmp_path / "ctg-studies.json.zip")
     assert "goes on" not in cli.ok("import", "ctg-studies.json.zip").err
     assert cli.ok("watches").rows == []
+
+
+def test_closed_streams_are_streams_to_nowhere(cli: Terminal) -> None:
+    """An import works the same where its standard streams are closed, each by itself and all of them."""
+    (cli.folder / "one.json").write_bytes(dumps(ONE))
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        ran = subprocess.run(["sh", "-c", f'"$0" import one.json {closed}', SCRIPT], cwd=cli.folder, capture_output=True, check=False)  # noqa: S603, S607
+        assert (ran.returncode, ran.stdout, b"Traceback" in ran.stderr) == (0, b"", False)
+    assert [row["ended"] for row in cli.ok("polls").rows] == ["complete"] * 4
 
 
 def test_a_store_that_the_environment_names(cli: Terminal) -> None:

@@ -10,7 +10,7 @@ from following import DAYS, World, columns, invent, number_of, publish, status
 
 from trialsync.errors import FileError
 from trialsync.model import Ended, Watch
-from trialsync.sync.bulk import PAGE_STUDIES, Whole, load_bulk
+from trialsync.sync.bulk import LARGEST, PAGE_STUDIES, Whole, load_bulk
 from trialsync.sync.poll import Policy
 
 if TYPE_CHECKING:
@@ -119,3 +119,15 @@ def test_a_download_that_goes_away_keeps_what_was_read(tmp_path: Path) -> None:
         assert (again.poll.ended, again.poll.watch) == (Ended.COMPLETE, "everything")
         assert again.poll.new == len(studies) - outcome.poll.new
         assert world.log() == []
+
+
+def test_an_entry_larger_than_any_study_is_left_out(tmp_path: Path) -> None:
+    """A file of the zip that would be of tens of millions of bytes is skipped and named without being unpacked; the others are recorded."""
+    path = archive(tmp_path / "a.zip", [ONE], DAYS[0])
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("02/NCT00000002.json", bytes(LARGEST + 1))
+    outcome = download(World(tmp_path, publish([])), path)
+    assert (outcome.poll.new, outcome.poll.watch) == (1, None)
+    assert [sentence.rpartition("json: ")[2] for sentence in outcome.skipped] == [
+        "would have 67,108,865 bytes unpacked, and no study has that many"
+    ]

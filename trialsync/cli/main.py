@@ -118,6 +118,7 @@ def trialsync(ctx: click.Context, config: Path | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; what trialsync raises on purpose is one sentence on standard error."""
+    _open_streams()
     try:
         code = trialsync.main(args=None if arguments is None else list(arguments), prog_name="trialsync", standalone_mode=False)
         with output():
@@ -138,6 +139,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _print_no_more()
         sys.exit(error.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_streams() -> None:
+    """Have standard streams that whoever began this closed (``>&-``) lead nowhere: no file of ours then comes to lie in their place."""
+    sys.stdin = sys.stdin or Path(os.devnull).open()  # noqa: SIM115 - for as long as this process runs
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
 
 
 def _print_no_more() -> None:

@@ -48,6 +48,11 @@ class BulkEntry:
     size: int
     offset: int
 
+    @property
+    def can_be_read(self) -> bool:
+        """Return whether it is packed in a way that the registry uses."""
+        return not self.flags & _ENCRYPTED and self.method in {_STORED, _DEFLATED}
+
 
 class BulkZip:
     """A zip on a stream that can seek. Raises zipfile.BadZipFile where its end is missing, as in a download that broke off."""
@@ -75,7 +80,7 @@ class BulkZip:
 
     def open(self, entry: BulkEntry) -> IO[bytes]:
         """Return an entry's content. Raises zipfile.BadZipFile where it is damaged, or packed in a way that the registry doesn't use."""
-        if entry.flags & _ENCRYPTED or entry.method not in {_STORED, _DEFLATED}:
+        if not entry.can_be_read:
             raise zipfile.BadZipFile("it is encrypted, or packed in a way that cannot be read")
         self._stream.seek(entry.offset)
         header = self._stream.read(_LOCAL.size)
@@ -103,7 +108,7 @@ def is_download(path: Path) -> bool:
             return False
         with path.open("rb") as stream:
             archive = BulkZip(stream)
-            return archive.count > 0 and all(_DOWNLOAD.fullmatch(entry.name) for entry in archive.entries())
+            return archive.count > 0 and all(_DOWNLOAD.fullmatch(entry.name) and entry.can_be_read for entry in archive.entries())
     except (OSError, zipfile.BadZipFile):
         return False
 

@@ -329,6 +329,8 @@ def _archive(stream: IO[bytes]) -> zipfile.ZipFile:
     """Return a zip whose central directory is whole and names at least one file of studies."""
     try:
         archive = zipfile.ZipFile(stream)
+    except RuntimeError as error:  # a version of the format that it does not know
+        raise Unreadable(f"is a zip with a damaged directory: {error}", hint="download it again") from error
     except (zipfile.BadZipFile, struct.error, ValueError) as error:
         raise Unreadable("is a zip without its end: the download is incomplete", hint="download it again") from error
     if not any(_is_entry(entry.filename) for entry in archive.infolist()):

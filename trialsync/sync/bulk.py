@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 PAGE_STUDIES: Final = 500
 """More than from other files: a page's pages of the indexes are written once, and here the next page is never long in coming."""
 
+LARGEST: Final = 1 << 26
+"""The most bytes of a record here; the largest of the registry's has 3.6 million."""
+
 _NUMBER: Final = slice(-16, -5)
 
 
@@ -178,13 +181,15 @@ def look_at(path: Path, entries: list[BulkEntry], known: Mapping[str, bytes | No
 
 def _look(archive: BulkZip, path: Path, entry: BulkEntry, known: Mapping[str, bytes | None], fields: BaselineFields) -> Looked | BadRecord:
     where = f"{path}, {entry.name}"
+    if entry.size > LARGEST:
+        return BadRecord(where, f"would have {entry.size:,} bytes unpacked, and no study has that many")
     try:
         raw = archive.open(entry).read().strip()
     except (zipfile.BadZipFile, zlib.error) as error:
         return BadRecord(where, f"is damaged: {error}")
     number, digest = entry.name[_NUMBER], bytes_digest(raw)
     is_same = digest is not None and digest == known.get(number)
-    if is_same and (label := load_label(raw)) is not None:
+    if is_same and is_day(label := load_label(raw)):
         return Looked(number, digest, label, None)
     found = study_in(raw, where)
     if isinstance(found, BadRecord):
