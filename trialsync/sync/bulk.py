@@ -75,10 +75,9 @@ class Whole:
         shown = last.poll.load if last is not None else None
         return Joining(self.watch.name, writer.members(self.watch.name), last is not None and last.query == asked, shown, shown, shown)
 
-    def slices(self, writer: Writer, load: str, seen: set[str]) -> list[Slice]:
-        """Return the parts of the watch, shown by a load but for those with a member that is not among ``seen``: they are to be swept."""
+    def slices(self, writer: Writer, load: str, unseen: set[str]) -> list[Slice]:
+        """Return the parts of the watch, shown by a load but for those with a member that is among ``unseen``: they are to be swept."""
         parts = plan(writer.members_posted(self.watch.name), self.sweep_days)
-        unseen = writer.members(self.watch.name) - seen
         return [
             part if unseen and not unseen.isdisjoint(writer.members_in(self.watch.name, part)[0]) else replace(part, swept=load)
             for part in parts
@@ -135,7 +134,7 @@ def load_bulk(
     is_whole = error is None and not tally.skipped and len(loads) == 1
     if whole is not None and joining is not None and is_whole and stands_for >= (joining.oldest or ""):
         row = replace(row, watch=whole.watch.name)
-        tally.slices = whole.slices(writer, stands_for, tally.seen)
+        tally.slices = whole.slices(writer, stands_for, joining.members - tally.seen)
     return finish(row, ended, tally, error, writer=writer, now=now)
 
 
