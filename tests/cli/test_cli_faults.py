@@ -65,7 +65,7 @@ TYPED: list[tuple[str, str]] = [
     ("init --ids nothing.csv", "no such file: nothing.csv"),
     ("init --ids config", "config is a folder, and a file with NCT numbers is due"),
     ("init --ids config/trialsync.toml", "config/trialsync.toml holds no NCT number"),
-    ("init https://clinicaltrials.gov/search?cond=x --ids y", "an address and --ids together make two watches"),
+    ("init https://clinicaltrials.gov/search?cond=x --ids y", "an address and --ids together make several watches"),
     ("demo config", "config is there and was not made by trialsync demo (name another folder: trialsync demo FOLDER)"),
     ("demo config/trialsync.toml", "was not made by trialsync demo"),
     ("sandbox --start 2026-02-30", "--start '2026-02-30' is not a day"),
@@ -134,6 +134,7 @@ def test_there_has_to_be_something_to_follow(cli: Terminal) -> None:
             cli.ok("init")
     shutil.rmtree(cli.folder / "config")
     assert "init needs something to follow" in sentence(cli("init"))
+    assert "--everything" in sentence(cli("init"))
 
 
 def test_a_file_of_numbers_that_is_gone_is_named(cli: Terminal) -> None:

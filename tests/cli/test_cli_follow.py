@@ -327,3 +327,17 @@ def test_the_command_is_installed(cli: Terminal) -> None:
     ):
         assert re.search(rf"(?m)^  {command} +\S", shown), command
         assert cli.ok(command, "--help").out.startswith(f"Usage: trialsync {command}")
+
+
+def test_everything_is_followed_with_one_word(cli: Terminal) -> None:
+    """``init --everything`` writes a watch of the whole registry, says how the download gets in, and takes no second thing to follow."""
+    made = cli.ok("init", "--everything")
+    assert "everything = true" in (cli.folder / "config" / "trialsync.toml").read_text()
+    assert "watch      the-whole-registry: the whole registry" in made.err
+    assert "curl --fail -o ctg-studies.json.zip 'https://clinicaltrials.gov/api/v2/studies/download?format=json.zip'" in made.err
+    assert "trialsync import ctg-studies.json.zip" in made.err
+    assert (cli.folder / "trialsync.db").exists()
+    assert "make several watches" in cli("init", "--everything", "--ids", "included.csv").err
+    # Where settings stand it is told what to add to them.
+    (cli.folder / "config" / "trialsync.toml").write_text('[[watch]]\nname = "mine"\nnct_ids = ["NCT00000001"]\n')
+    assert cli.ok("init", "--everything").err.endswith('[[watch]]\nname = "the-whole-registry"\neverything = true\n')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from following import DAYS, as_lines, edited, invent, number_of, publish, status
 from terminal import SCRIPT, Terminal, sentence
 
+from trialsync.cli.main import main
 from trialsync.registry.sandbox import packaged_loads
 
 if sys.version_info >= (3, 14):
@@ -201,6 +203,12 @@ def test_an_import_steers_no_pipe(cli: Terminal) -> None:
 BROKEN: list[tuple[str, bytes, str]] = [
     ("page.json", b"<!DOCTYPE html><html></html>", "page.json is not JSON: line 1, column 1"),
     ("half.json", dumps(BOTH)[:200], "half.json is not JSON"),
+    (
+        "page.zip",
+        b"<!DOCTYPE html><html></html>",
+        "page.zip is not a zip: an error page that was saved? (download it again, curl with --fail)",
+    ),
+    ("noise.zip", bytes(range(128, 228)), "noise.zip is not a zip"),
     ("empty.json", b"", "empty.json is empty"),
     ("other.json", b'{"name": "not a study"}', "other.json holds no study"),
     ("words.txt", b"hello\nworld\n", "words.txt"),
@@ -291,3 +299,26 @@ def test_a_store_that_the_environment_names(cli: Terminal) -> None:
     assert "1 new" in cli.ok("import", "one.json").err
     assert "own.db stands" in cli.ok("init").err
     assert not (cli.folder / "config").exists()
+
+
+class Key(io.BytesIO):
+    """A standard input at whose end somebody presses Ctrl-C."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return what is left, or raise KeyboardInterrupt."""
+        if data := super().read(size):
+            return data
+        raise KeyboardInterrupt
+
+
+def test_an_import_that_is_interrupted_says_what_stands(
+    cli: Terminal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C says how many studies are in the store and how to go on; before the first there is no store to speak of."""
+    for data, said in ((b"", "nothing was recorded"), (LINES * 400, "2 studies are in the store; type it again to go on")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Key(data)))
+        with pytest.raises(SystemExit) as end:
+            main(["import", "-"])
+        assert end.value.code == 130
+        assert capsys.readouterr().err.splitlines()[-1] == f"interrupted: {said}"
+    assert cli.ok("show", N1).out

@@ -26,7 +26,7 @@ from trialsync.store.reader import Reader
 from trialsync.store.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from trialsync.model import Watch
     from trialsync.publish.line import Line
@@ -40,6 +40,19 @@ PARTIAL = 3
 def now() -> datetime:
     """Return the present instant, aware, UTC."""
     return datetime.now(UTC)
+
+
+class Interrupted(Exception):
+    """A command was interrupted, and says what stands."""
+
+
+@contextmanager
+def interruptible(stands: Callable[[], str]) -> Iterator[None]:
+    """Tell an interruption with what ``stands`` returns then: what is kept, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as key:
+        raise Interrupted(stands()) from key
 
 
 def say(*lines: str) -> None:

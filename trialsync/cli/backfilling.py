@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trialsync.cli.app import PARTIAL, App, now, say
+from trialsync.cli.app import PARTIAL, App, interruptible, now, say
 from trialsync.cli.outside import open_registry
 from trialsync.cli.progress import progress
 from trialsync.cli.syncing import asked_for, say_some
@@ -54,6 +54,7 @@ def backfill(app: App, what: tuple[str, ...], *, since: str | None, latest: int 
     extent = Extent(None if since is None else day(since, "--since", now()), latest, gaps)
     asked = list(asked_for(app, what))
     with (
+        interruptible(lambda: "what was fetched is kept; type it again to go on"),
         app.writer("trialsync backfill", may_make=any(isinstance(each, Watch) for each in asked)) as writer,
         open_registry(app.settings) as registry,
     ):

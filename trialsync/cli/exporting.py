@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import click
 import orjson
 
-from trialsync.cli.app import App, now, put_text, say
+from trialsync.cli.app import App, interruptible, now, put_text, say
 from trialsync.cli.filters import Asked, filtered
 from trialsync.cli.progress import progress
 from trialsync.errors import UsageError
@@ -117,7 +117,11 @@ def export_(
     until = day(as_of, "--as-of", present) if as_of else None
     extract.check(wanted, until, given)
     extraction = Extraction(wanted, asked.wanted(present, housekeeping=True), until, contacts=contacts)
-    with app.reader() as reader, progress(f"exporting {wanted.what}", "rows") as told:
+    with (
+        interruptible(lambda: f"{path} is as it was before"),
+        app.reader() as reader,
+        progress(f"exporting {wanted.what}", "rows") as told,
+    ):
         done = export(reader, extraction, path, format_, given=given, now=now, told=told)
     say(f"{path}: {counted(done.rows, 'row', 'rows')}, {done.bytes:,} bytes")
     if done.left_out:
@@ -141,7 +145,11 @@ def _pages(app: App, folder: Path, asked: Asked, *, fresh: bool, others: dict[st
     if strange:
         raise UsageError(f"{strange[0]} does not choose pages", hint="--watch and --study do")
     studies = tuple(map(nct_id, asked.studies))
-    with app.reader() as reader, progress("writing pages", "pages") as told:
+    with (
+        interruptible(lambda: f"{folder} is not finished; type it again to go on"),
+        app.reader() as reader,
+        progress("writing pages", "pages") as told,
+    ):
         done = write_site(reader, folder, app.settings.site, watches=asked.watches, studies=studies, fresh=fresh, told=told)
     say(f"{folder}: {counted(done.pages, 'page', 'pages')}; {counted(len(done.changed), 'file', 'files')} written ({CHANGED} names them)")
     if not done.has_sitemap:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trialsync.cli.app import PARTIAL, App, now, say
+from trialsync.cli.app import PARTIAL, App, interruptible, now, say
 from trialsync.cli.progress import progress
 from trialsync.cli.syncing import say_some
 from trialsync.errors import BadDate
-from trialsync.publish.confirmed import confirmed
+from trialsync.publish.confirmed import confirmed, counted
 from trialsync.registry import files
 from trialsync.registry.bulk import is_download
 from trialsync.registry.numbers import nct_ids_in
@@ -22,6 +22,9 @@ from trialsync.sync.bulk import Whole, load_bulk
 from trialsync.sync.load import load
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from trialsync.cli.progress import Told
     from trialsync.sync.poll import Outcome
 
 
@@ -52,7 +55,7 @@ def import_(app: App, paths: tuple[str, ...], *, label: str | None) -> int:
         return _download(app, Path(paths[0]))
     skipped: list[str] = []
     code = 0
-    with progress("import", "bytes") as tell:
+    with progress("import", "bytes") as tell, _kept(app):
         found = files.read(paths, stdin=sys.stdin.buffer, progress=tell)
         first = next(found, None)
         if first is None:
@@ -72,7 +75,7 @@ def _download(app: App, path: Path) -> int:
     """Import the registry's bulk download; it begins the watch of everything, where the settings have one."""
     table = next((table for table in app.settings.tables if table.everything), None)
     whole = Whole(app.settings.watch(table, nct_ids_in), app.settings.sync.sweep_days) if table is not None else None
-    with progress("import", "studies") as tell, app.writer("trialsync import", may_make=True) as writer:
+    with progress("import", "studies") as tell, _kept(app, tell), app.writer("trialsync import", may_make=True) as writer:
         outcome = load_bulk(path, writer=writer, now=now, baseline=app.settings.store.baseline, whole=whole, progress=tell)
     code = _report(outcome)
     if whole is not None and outcome.poll.watch is not None:
@@ -84,6 +87,21 @@ def _download(app: App, path: Path) -> int:
     if outcome.error is not None:
         raise outcome.error
     return code
+
+
+def _kept(app: App, told: Told | None = None) -> AbstractContextManager[None]:
+    """Say of an import that is interrupted how many studies it recorded, where it ``told`` that, or how many are in the store."""
+
+    def stands() -> str:
+        again = "type it again to go on"
+        if told is not None and told.total is not None:
+            return f"{told.done:,} of {counted(told.total, 'study', 'studies')} are in the store; {again}"
+        if not app.store.exists():
+            return "nothing was recorded"
+        with app.reader() as reader:
+            return f"{counted(reader.study_count(), 'study is', 'studies are')} in the store; {again}"
+
+    return interruptible(stands)
 
 
 def _report(outcome: Outcome) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trialsync import __version__
-from trialsync.cli.app import App, output, say
+from trialsync.cli.app import App, Interrupted, output, say
 from trialsync.errors import OutputError, StoreError, TrialsyncError
 
 if TYPE_CHECKING:
@@ -127,7 +127,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        say("interrupted; what was committed is kept")
+        say("interrupted")
+        sys.exit(_INTERRUPTED)
+    except Interrupted as stopped:
+        say(f"interrupted: {stopped}")
         sys.exit(_INTERRUPTED)
     except (_EnoughError, BrokenPipeError):
         # No error of ours.

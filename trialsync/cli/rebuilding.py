@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from trialsync.cli.app import App, say
+from trialsync.cli.app import App, interruptible, say
 from trialsync.cli.progress import progress
 from trialsync.publish.confirmed import counted
 from trialsync.store.rebuild import Rebuilt, would_change
@@ -27,7 +27,11 @@ def rebuild(app: App, *, dry_run: bool) -> None:
             done = would_change(app.store, fields, told)
         say(f"would change {done.differs:,} of {counted(done.rows, 'row', 'rows')}{_parts(done)}")
         return
-    with app.writer("trialsync rebuild") as writer, progress("rebuilding", "studies") as told:
+    with (
+        interruptible(lambda: "what was made again is kept; type it again to do the rest"),
+        app.writer("trialsync rebuild") as writer,
+        progress("rebuilding", "studies") as told,
+    ):
         done = rebuild_log(writer, fields, told)
     say(f"changed {done.differs:,} of {counted(done.rows, 'row', 'rows')}{_parts(done)}")
 

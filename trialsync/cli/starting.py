@@ -16,6 +16,8 @@ from trialsync.registry.numbers import mistyped_in, nct_ids_in
 from trialsync.store import schema
 
 _DEFAULT = Path("config") / "trialsync.toml"
+_EVERYTHING = "the-whole-registry"
+_DOWNLOAD = "https://clinicaltrials.gov/api/v2/studies/download?format=json.zip"
 _BESIDE = Path("..") / "trialsync.db"
 
 
@@ -24,10 +26,11 @@ _BESIDE = Path("..") / "trialsync.db"
 @click.option(
     "--ids", "ids_file", type=click.Path(path_type=Path), metavar="FILE", help="Follow every study whose NCT number a text file holds."
 )
+@click.option("--everything", is_flag=True, help="Follow the whole registry, of more than 600,000 studies.")
 @click.option("--name", metavar="NAME", help="The watch's name; without it one is made from the search.")
 @click.option("--contact", metavar="ADDRESS", help="Who asks, sent to the registry in the User-Agent.")
 @click.pass_obj
-def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str | None, contact: str | None) -> int:
+def init(app: App, search_url: str | None, *, ids_file: Path | None, everything: bool, name: str | None, contact: str | None) -> int:
     """Write the settings and make the store; where settings stand already, make the store alone.
 
     Without anything to follow it makes the store that TRIALSYNC_DATABASE names, for trialsync import.
@@ -37,11 +40,13 @@ def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str |
     \b
       trialsync init 'https://clinicaltrials.gov/search?cond=Parkinson%20Disease&aggFilters=status:rec'
       trialsync init --ids included.csv
+      trialsync init --everything
     """
     place = settings.place(app.config, os.environ, Path.cwd())
-    if search_url and ids_file:
-        raise UsageError("an address and --ids together make two watches", hint="give one, and add the other to the settings file")
-    watches = _watches(search_url, ids_file, name)
+    given = [what for what, is_given in (("an address", search_url), ("--ids", ids_file), ("--everything", everything)) if is_given]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} together make several watches", hint="give one, and add the others to the settings file")
+    watches = [Watch(name or _EVERYTHING, everything=True)] if everything else _watches(search_url, ids_file, name)
     if place is not None and place.exists():
         _ = app.settings  # settings that can't be read are an error before anything is said of them
         say(f"{_shown(place)} stands")
@@ -59,7 +64,8 @@ def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str |
         return 0
     if not watches:
         raise UsageError(
-            "init needs something to follow", hint="paste a search address of ClinicalTrials.gov in quotes, or give --ids FILE"
+            "init needs something to follow",
+            hint="paste a search address of ClinicalTrials.gov in quotes, or give --ids FILE, or --everything for the whole registry",
         )
     target = place or Path.cwd() / _DEFAULT
     database = str(_BESIDE if target.parent.name == _DEFAULT.parent.name else _BESIDE.name)
@@ -72,12 +78,20 @@ def init(app: App, search_url: str | None, *, ids_file: Path | None, name: str |
     say(f"wrote {_shown(target)}")
     _make_store(App(target))
     followed(App(target))
-    _say_what_next(place)
+    _say_what_next(place, everything=everything)
     return 0
 
 
-def _say_what_next(config: Path | None) -> None:
+def _say_what_next(config: Path | None, *, everything: bool = False) -> None:
     program = invoked_as() + (f" --config {_shown(config)}" if config else "")
+    if everything:
+        say(
+            "next, from the registry's own download (2.7 GB, minutes):",
+            f"  curl --fail -o ctg-studies.json.zip '{_DOWNLOAD}'",
+            f"  {program} import ctg-studies.json.zip",
+            f"  {program} sync        what moved since; without the download it asks for every page, a thousand studies a request",
+        )
+        return
     say("next:", f"  {program} sync        fetches what is there now, the baseline", f"  {program} changes     what changed since")
 
 

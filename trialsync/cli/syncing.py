@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trialsync.cli.app import PARTIAL, App, now, say
+from trialsync.cli.app import PARTIAL, App, interruptible, now, say
 from trialsync.cli.outside import open_registry
 from trialsync.cli.progress import progress
 from trialsync.errors import BadNctId, FileError, SettingsError, TrialsyncError, UnknownWatch, UsageError
@@ -49,6 +49,7 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
     asked = list(asked_for(app, what))
     code = 0
     with (
+        interruptible(lambda: "what was committed is kept; type it again to go on"),
         app.writer("trialsync sync", may_make=any(isinstance(each, Watch) for each in asked), quiet=quiet) as writer,
         open_registry(app.settings) as registry,
     ):

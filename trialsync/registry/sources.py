@@ -6,6 +6,7 @@ Compression is told by a stream's first bytes, never by its name. Nothing is hel
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -41,6 +42,7 @@ STANDARD_INPUT: Final = "-"
 _TEXTS: Final = (".json", ".jsonl", ".ndjson")
 _PACKED: Final = (".gz", ".bz2", ".xz", ".zst")
 _ZIP_STARTS: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_JSON_STARTS: Final = (b"{", b"[", codecs.BOM_UTF8)
 _MAGIC: Final[tuple[tuple[bytes, Callable[[IO[bytes]], IO[bytes]]], ...]] = (
     (b"\x1f\x8b", lambda stream: cast("IO[bytes]", gzip.GzipFile(fileobj=stream, mode="rb"))),
     (b"BZh", bz2.BZ2File),
@@ -213,12 +215,21 @@ def _in_file(path: Path, meter: Meter, *, among: bool) -> Iterator[Source]:
     except Unreadable as error:
         yield _unreadable(name, error, among=among)
         return
-    if start.startswith(_ZIP_STARTS):
+    if path.suffix.lower() == ".zip" and start.strip() and not start.lstrip().startswith(_JSON_STARTS) and not _is_packed(start):
+        # As JSON that is none, which it is too, it says nothing to whoever downloaded it.
+        yield _unreadable(
+            name, Unreadable("is not a zip: an error page that was saved?", hint="download it again, curl with --fail"), among=among
+        )
+    elif start.startswith(_ZIP_STARTS):
         yield from _in_zip(name, lambda: path.open("rb"), meter, among=among)
     else:
-        plain = not any(start.startswith(magic) for magic, _ in _MAGIC)
+        plain = not _is_packed(start)
         yield from _in_text(name, lambda: path.open("rb"), meter, among=among, path=path if plain else None)
     meter.close(status.st_size)
+
+
+def _is_packed(start: bytes) -> bool:
+    return start.startswith((*_ZIP_STARTS, *(magic for magic, _ in _MAGIC)))
 
 
 def _in_text(name: str, opened: Callable[[], IO[bytes]], meter: Meter, *, among: bool, path: Path | None) -> Iterator[Source]:
