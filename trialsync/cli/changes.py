@@ -14,7 +14,7 @@ from trialsync.cli.app import App, chosen, now, put, put_lines, put_text, say
 from trialsync.cli.filters import Asked, filtered
 from trialsync.cli.remembered import begun, ordered, reading_as
 from trialsync.model import Ended
-from trialsync.publish.confirmed import confirmed, counted
+from trialsync.publish.confirmed import confirmed, counted, in_loads
 from trialsync.publish.line import line
 from trialsync.publish.render import Format, cut_footer
 from trialsync.publish.sheets import CHANGES, change_json
@@ -242,7 +242,9 @@ def _confirmed(reader: Reader, wanted: ChangeFilter) -> Iterator[str]:
             continue
         last, *earlier = complete
         loads = [each.load for each in earlier if each.load and each.load >= (wanted.since or "")]
-        yield f"{name}: {confirmed(last, loads=loads)}"
+        seen = reader.seen_of(name)
+        others = "" if seen is None or seen.at_once else f"; every study was last seen in {in_loads(seen.oldest, seen.newest)}"
+        yield f"{name}: {confirmed(last, loads=loads)}{others}"
 
 
 def _why_empty(reader: Reader, wanted: ChangeFilter, after: int | None, program: str) -> list[str]:

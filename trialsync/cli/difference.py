@@ -15,7 +15,7 @@ from trialsync.publish.between import NET, heading, net_json, summary, told, unt
 from trialsync.publish.render import Format
 from trialsync.publish.text import inline_markdown
 from trialsync.store.when import day
-from trialsync.sync.between import study_between, watch_between
+from trialsync.sync.between import not_seen_since, study_between, watch_between
 
 if TYPE_CHECKING:
     from trialsync.model import Json
@@ -49,7 +49,8 @@ def diff(app: App, nct_id: str | None, *, watch: str | None, start: str, end: st
     with app.reader() as reader:
         if number:
             studies: tuple[Between, ...] = (study_between(reader, number, first, last),)
-            foot: list[str] = []
+            shown = not_seen_since(reader, number, last)
+            foot = [f"{number} was last seen in load {shown}: what became of it after that is not known"] if shown else []
         else:
             found = watch_between(reader, watch or "", first, last)
             studies, foot = found.studies, list(summary(found))
@@ -60,7 +61,7 @@ def diff(app: App, nct_id: str | None, *, watch: str | None, start: str, end: st
         return
     rows = [row for study in studies for row in _print(study, style, everything=everything, alone=number is not None)]
     if number and not told(rows, housekeeping=everything):
-        foot = [f"nothing differs between {first} and {last}"]
+        foot = [f"nothing differs between {first} and {last}{', as far as is known' if foot else ''}", *foot]
     foot += untold(rows, housekeeping=everything)
     if style is Format.MD:
         # A report that is put into a file needs its foot too.

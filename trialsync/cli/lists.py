@@ -34,6 +34,8 @@ def watches(app: App, *, form: str | None) -> None:
                 followed.get(name) or Watch(name),
                 studies=row.members if row else None,
                 load=complete.load if complete else None,
+                seen_since=row.seen.oldest if row and row.seen else None,
+                sweep_due=row.seen.due(app.settings.sync.sweep_days) if row and row.seen else None,
                 finished=complete.finished if complete else None,
                 ended=last.ended.value if last and last.ended else None,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from trialsync.model import Tier
-from trialsync.publish.confirmed import counted, not_observed
+from trialsync.publish.confirmed import counted, in_loads, not_observed
 from trialsync.publish.render import Sheet
 from trialsync.publish.sheets import STUDY_CHANGES
 from trialsync.publish.table import Column, key
@@ -107,16 +107,30 @@ def heading(found: Between) -> str:
     return f"{found.nct_id}  {' · '.join(names)}  ({versions})"
 
 
+def _unchanged(found: WatchBetween) -> Iterator[str]:
+    """Yield how many studies the last load showed unchanged, and how many others are as they were when an earlier one showed them."""
+    last = found.loads[-1] if found.loads else None
+    if last is None:
+        yield f"{found.unchanged:,} unchanged as far as is known"
+        return
+    earlier = {load: count for load, count in found.last_seen if load < last}
+    never = found.unchanged - sum(count for _, count in found.last_seen)
+    yield f"{found.unchanged - sum(earlier.values()) - never:,} confirmed unchanged in load {last}"
+    if earlier:
+        yield f"{sum(earlier.values()):,} last seen in {in_loads(min(earlier), max(earlier))}"
+    if never:
+        yield f"{never:,} in no load yet"
+
+
 def summary(found: WatchBetween) -> Iterator[str]:
     """Yield what a search for updates has to know of a watch: how many studies differ, were confirmed unchanged, are new, left, unknown."""
     moved = {*found.joined, *found.left}
     others = [study for study in found.studies if study.nct_id not in moved]
     changed = sum(study.differs for study in others)
-    last = found.loads[-1] if found.loads else None
     parts = [
         f"{changed:,} changed",
         *([f"{len(others) - changed:,} changed and changed back"] if len(others) > changed else []),
-        f"{found.unchanged:,} confirmed unchanged in load {last}" if last else f"{found.unchanged:,} unchanged as far as is known",
+        *_unchanged(found),
         f"{len(found.joined):,} new",
         f"{len(found.left):,} left",
         *([f"{len(found.unknown):,} not known before"] if found.unknown else []),

@@ -46,6 +46,16 @@ def confirmed(poll: Poll, *, loads: Sequence[str] = ()) -> str:
     )
 
 
+def in_loads(oldest: str, newest: str) -> str:
+    """Return loads (ISO days) in words: ``load 2026-03-02``, ``loads 2026-03-02 to 2026-03-04``."""
+    return f"load {oldest}" if oldest == newest else f"loads {oldest} to {newest}"
+
+
+def registry_loads(oldest: str, newest: str) -> str:
+    """Return of which load (ISO day) studies are told, or between which two each of them was last seen."""
+    return f"the registry's load of {newest}" if oldest == newest else f"the registry's loads of {oldest} to {newest}"
+
+
 def not_observed(loads: Sequence[str]) -> str:
     """Return ``; not observed 2026-11-02 to 2026-11-04`` for the weekdays between loads (ISO days) that lie apart, or nothing.
 
@@ -57,10 +67,15 @@ def not_observed(loads: Sequence[str]) -> str:
     return f"; not observed {', '.join(shown)}{more}" if shown else ""
 
 
-def gaps(loads: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the first and last weekday (ISO days) of each gap between consecutive loads, which are ISO days in their order."""
-    for earlier, later in pairwise(loads):
-        start, end = date.fromisoformat(earlier), date.fromisoformat(later)
+def gaps(loads: Sequence[str], *, up_to: str | None = None) -> Iterator[tuple[str, str]]:
+    """Yield the first and last weekday (ISO days) of each gap between consecutive loads, which are ISO days in their order.
+
+    What lies behind the last of them is a gap too, ``up_to`` a later ISO day, which is in it.
+    """
+    pairs = [(date.fromisoformat(earlier), date.fromisoformat(later)) for earlier, later in pairwise(loads)]
+    if loads and up_to is not None and up_to > loads[-1]:
+        pairs.append((date.fromisoformat(loads[-1]), date.fromisoformat(up_to) + timedelta(days=1)))
+    for start, end in pairs:
         between = [start + timedelta(days=day) for day in range(1, (end - start).days)]
         missed = [day for day in between if day.weekday() < _SATURDAY]
         if missed:

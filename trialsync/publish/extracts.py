@@ -169,7 +169,7 @@ FACTS: Final = Extract(
 
 COVERAGE: Final = Extract(
     "coverage",
-    "what is known of one study, and what is not: which loads showed it, and the weekdays between them on which nobody looked",
+    "what is known of one study, and what is not: which loads showed it, and the weekdays since the first of them on which nobody looked",
     (
         _NCT_ID,
         _TITLE,
@@ -184,7 +184,12 @@ COVERAGE: Final = Extract(
         Column("last_seen", _INSTANT, "the last complete poll or import that covered the study"),
         Column("loads", _INTEGER, "how many loads are known to have shown the study"),
         Column("load_dates", _TEXTS, "those loads: ISO days"),
-        Column("weekdays_not_observed", _INTEGER, "how many weekdays between first and last load nobody looked; some had no load"),
+        Column(
+            "weekdays_not_observed",
+            _INTEGER,
+            "how many weekdays since its first load no load showed it, up to the newest that a watch was polled of (its last where "
+            "the registry lists it no more); some had no load",
+        ),
         Column("not_observed", _TEXTS, "those weekdays: ISO days, or first/last of several in a row"),
         _URL,
     ),

@@ -58,8 +58,8 @@ def poll_json(poll: Poll) -> dict[str, Json]:
 def watch_json(watch: Watch, **known: Json) -> dict[str, Json]:
     """Return a watch as a JSON object: its name, query, numbers, whether it is everything, then what is known of it.
 
-    ``known`` may hold ``studies`` (how many it follows now), ``load`` and ``finished`` (of its last complete poll) and ``ended`` (of its
-    last poll).
+    ``known`` may hold ``studies`` (how many it follows now), ``load`` and ``finished`` (of its last complete poll), ``ended`` (of its last
+    poll), ``seen_since`` (every study was seen in this load or a later one) and ``sweep_due`` (the day by which that is a later one).
     """
     return {
         "name": watch.name,
@@ -124,6 +124,14 @@ def _follows(row: Row, room: int | None) -> str:
     if not row["query"]:
         return "not in the settings any more; what it saw stays"
     return path_in(", ".join(f"{name}={'|'.join(values)}" for name, values in row["query"].items()), room)
+
+
+def _swept(row: Row, room: int | None) -> str:
+    """Return since which load each study was seen, and by when that is a later one; nothing where one load showed all."""
+    del room
+    if not row.get("seen_since") or row["seen_since"] == row["load"]:
+        return ""
+    return f"{row['seen_since']}, again by {row['sweep_due']}" if row.get("sweep_due") else str(row["seen_since"])
 
 
 def _moment(name: str) -> Column:
@@ -193,12 +201,13 @@ VERSIONS: Final = Sheet(
 """Versions of one study."""
 
 WATCHES: Final = Sheet(
-    ("name", "query", "nct_ids", "everything", "studies", "load", "finished", "ended"),
+    ("name", "query", "nct_ids", "everything", "studies", "load", "seen_since", "sweep_due", "finished", "ended"),
     (
         Column("watch", key("name"), least=12),
         Column("follows", _follows, least=16),
         _count("studies", optional=True),
         Column("load", key("load"), optional=True),
+        Column("all seen since", _swept, optional=True),
         _moment("finished"),
         Column("ended", key("ended"), optional=True, tints=_ENDS),
     ),
@@ -264,11 +273,12 @@ STUDY: Final = Sheet(
 """One study, field by field."""
 
 WATCH_HEALTH: Final = Sheet(
-    ("name", "members", "load", "last_success", "age", "next_due", "overdue_from", "overdue", "failures", "ended", "message"),
+    ("name", "members", "load", "seen_since", "last_success", "age", "next_due", "overdue_from", "overdue", "failures", "ended", "message"),
     (
         Column("watch", key("name"), least=12),
         _count("members"),
         Column("load", key("load"), optional=True),
+        Column("all seen since", _swept, optional=True),
         Column("last success", _age),
         Column(
             "health",

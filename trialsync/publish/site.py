@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from trialsync.model import Presence
-from trialsync.publish.confirmed import counted
+from trialsync.publish.confirmed import counted, registry_loads
 from trialsync.publish.text import inline_markdown, line_markdown, one_line, shortened
 
 if TYPE_CHECKING:
@@ -41,13 +41,17 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the site says of itself: what it shows, the last load (ISO day), the instant at which that was confirmed, the settings."""
+    """What the site says of itself: what it shows, the last load (ISO day), the instant at which that was confirmed, the settings.
+
+    ``seen_since`` is the load which, or a later one, showed each study, where the last one did not show them all.
+    """
 
     name: str
     load: str | None
     confirmed: str | None
     base_url: str | None
     note: str | None
+    seen_since: str | None = None
 
 
 def page_path(nct_id: str) -> str:
@@ -124,8 +128,8 @@ def _sitemap(root: str, part: str, base: str, pages: Iterable[tuple[str, str | N
 
 
 def _summary(about: About, studies: Sequence[Listed]) -> str:
-    seen = f", as of the registry's load of {about.load}" if about.load else ""
-    confirmed = f", confirmed {about.confirmed}" if about.confirmed else ""
+    seen = f", as of {registry_loads(about.seen_since or about.load, about.load)}" if about.load else ""
+    confirmed = f", {'last asked' if about.seen_since else 'confirmed'} {about.confirmed}" if about.confirmed else ""
     return f"A mirror of {counted(len(studies), 'study', 'studies')} on ClinicalTrials.gov{seen}{confirmed}."
 
 

@@ -26,6 +26,7 @@ from trialsync.store.logged import LogRows
 from trialsync.store.notices import notices
 from trialsync.store.search import Counted, Range, Search
 from trialsync.store.shown import Shown
+from trialsync.store.sightings import last_loads, seen
 from trialsync.store.standing import Standing, standing
 from trialsync.store.study_days import BLOCK, StudyDays, study_days, study_days_in_blocks
 from trialsync.store.study_filters import walks
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from trialsync.model import LoggedChange, Notice, Poll, Study, Version
     from trialsync.store.headlines import Headlines
+    from trialsync.store.sightings import Seen
     from trialsync.store.study_filters import StudyFilter
 
 _LAST_DAY: Final = "9999-12-31"
@@ -44,7 +46,10 @@ _LAST_DAY: Final = "9999-12-31"
 
 @dataclass(frozen=True, slots=True)
 class WatchRow:
-    """A watch as the store knows it: what it asks, since when (UTC instant), how many studies are in it, how many left, its last polls."""
+    """A watch as the store knows it: what it asks, since when (UTC instant), how many studies are in it, how many left, its last polls.
+
+    ``seen`` says in which loads its studies were last seen, where one of its polls was complete.
+    """
 
     name: str
     query: str
@@ -53,6 +58,7 @@ class WatchRow:
     left: int
     last_complete: Poll | None
     last: Poll | None
+    seen: Seen | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,11 +337,28 @@ class Reader:
     def watches(self) -> list[WatchRow]:
         """Return the watches that were ever saved, by name."""
         return [
-            WatchRow(name, query, since, members, left, self._poll_of(name, "AND p.ended = 'complete'"), self._poll_of(name, ""))
+            WatchRow(
+                name,
+                query,
+                since,
+                members,
+                left,
+                complete := self._poll_of(name, "AND p.ended = 'complete'"),
+                self._poll_of(name, ""),
+                seen(self._db, name, complete),
+            )
             for name, query, since, members, left in self._db.rows(
                 'SELECT name, "query", since, members, former FROM watches ORDER BY name'
             )
         ]
+
+    def seen_of(self, watch: str) -> Seen | None:
+        """Return between which loads the studies of a watch were last seen, ``None`` where none of its polls was complete."""
+        return seen(self._db, watch, self._poll_of(watch, "AND p.ended = 'complete'"))
+
+    def last_loads(self, nct_ids: Iterable[str], up_to: str) -> dict[str, int]:
+        """Return how many of these studies were last seen in each load, up to an ISO day: by load, the oldest first."""
+        return last_loads(self._db, nct_ids, up_to)
 
     def _poll_of(self, watch: str, condition: str) -> Poll | None:
         sql = f"SELECT {rows.POLL_COLUMNS} FROM polls p WHERE p.watch = ? {condition} ORDER BY p.id DESC LIMIT 1"

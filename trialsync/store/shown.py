@@ -27,15 +27,18 @@ class Shown:
         self._polls: list[tuple[str, str]] = []
         self._listed: dict[str, int] = defaultdict(int)
         self._missed: dict[str, int] = defaultdict(int)
+        self._newest: str | None = None
         self._watches: dict[str, list[tuple[str, int]]] = defaultdict(list)
         found = connection.rows(
             "SELECT id, watch, load, coalesce(finished, started), ended = 'complete' AND whole = 1, "
             "ended = 'complete' OR origin = 'import', covered IS NOT NULL, "
-            "unshown IS NOT NULL FROM polls WHERE load IS NOT NULL ORDER BY load, id"
+            "unshown IS NOT NULL, ended = 'complete' FROM polls WHERE load IS NOT NULL ORDER BY load, id"
         )
-        for poll_id, watch, load, instant, is_whole, counts, has_covered, has_unshown in list(found):
+        for poll_id, watch, load, instant, is_whole, counts, has_covered, has_unshown, is_complete in list(found):
             bit = 1 << len(self._polls)
             self._polls.append((load, instant))
+            if watch is not None and is_complete:
+                self._newest = load
             if is_whole and watch is not None:
                 self._watches[watch].append((load, bit))
             if has_covered and counts:
@@ -48,6 +51,11 @@ class Shown:
     def loads(self, nct_id: str) -> list[str]:
         """Return the loads (ISO days, oldest first) in which a complete poll or an import showed the study."""
         return list(dict.fromkeys(load for load, _ in self._of(nct_id)))
+
+    @property
+    def newest(self) -> str | None:
+        """Return the newest load (ISO day) that a complete poll, or an import of all of a watch, showed, ``None`` where there is none."""
+        return self._newest
 
     def last_seen(self, nct_id: str) -> str | None:
         """Return the instant of the last complete poll or import that covered the study (UTC, ending in ``Z``), or ``None``."""

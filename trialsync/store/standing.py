@@ -10,6 +10,7 @@ from trialsync.errors import STOPPED
 from trialsync.model import instant
 from trialsync.store.lock import Holder, writing_now
 from trialsync.store.rows import POLL_COLUMNS, count, poll
+from trialsync.store.sightings import seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from trialsync.model import Poll
     from trialsync.store.connection import Connection
+    from trialsync.store.sightings import Seen
 
 _LAST_GOOD: Final = (
     "SELECT max(coalesce((SELECT max(id) FROM polls WHERE watch = ?1 AND ended = 'complete'), 0), "
@@ -30,6 +32,7 @@ class WatchStanding:
 
     ``success`` is the last poll that ended complete or found nothing new, ``last`` the last one that ended at all; ``failures`` counts
     those since ``success`` that failed or stayed partial, but for those that were asked to stop.
+    ``seen`` says in which loads its studies were last seen, where one of its polls was complete.
     """
 
     since: str
@@ -37,6 +40,7 @@ class WatchStanding:
     success: Poll | None
     last: Poll | None
     failures: int
+    seen: Seen | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ def _watch(connection: Connection, name: str, since: str, members: int) -> Watch
             "SELECT count(*) FROM polls WHERE watch = ? AND ended IN ('failed', 'partial') AND id > ? AND message IS NOT ?",
             (name, good, STOPPED),
         ),
+        seen=seen(connection, name, _poll(connection, "p.watch = ? AND p.ended = 'complete'", name)),
     )
 
 

@@ -69,7 +69,8 @@ class Between:
 class WatchBetween:
     """A watch between two ISO days.
 
-    ``studies`` are those that have anything to tell, by number; ``unchanged`` counts the others; ``joined`` and ``left`` are those that
+    ``studies`` are those that have anything to tell, by number; ``unchanged`` counts the others, and ``last_seen`` how many
+    of them each load (ISO day) was the last to show, the oldest first; ``joined`` and ``left`` are those that
     entered and left it, ``unknown`` those that the store does not know as of the first day, each with the day of its first version;
     ``loads`` are those of its complete polls between the two days, and the last before.
     """
@@ -83,6 +84,7 @@ class WatchBetween:
     left: tuple[str, ...]
     unknown: tuple[tuple[str, str], ...]
     loads: tuple[str, ...]
+    last_seen: tuple[tuple[str, int], ...] = ()
 
 
 def net(old: Study | None, new: Study | None, steps: Sequence[LoggedChange]) -> list[NetChange]:

@@ -57,6 +57,16 @@ def study_between(reader: Reader, nct_id: str, start: str, end: str) -> Between:
     return Between(nct_id, headlines.title, headlines.sponsor, start, end, old, new, tuple(net(*contents, rows)))
 
 
+def not_seen_since(reader: Reader, nct_id: str, end: str) -> str | None:
+    """Return the last load (ISO day) up to a day that showed a study, where a later one up to then was polled completely; else ``None``.
+
+    What became of the study after that load nobody looked at. Raises StoreDamaged.
+    """
+    newest = max((poll.load for poll in reader.polls() if poll.load and poll.ended == "complete" and poll.load <= end), default="")
+    shown = next(iter(reader.last_loads((nct_id,), end)), newest)
+    return shown if shown < newest else None
+
+
 def watch_between(reader: Reader, watch: str, start: str, end: str) -> WatchBetween:
     """Return what differs in a watch between the end of two ISO days: of each study that was in it on one of them or in between.
 
@@ -74,6 +84,7 @@ def watch_between(reader: Reader, watch: str, start: str, end: str) -> WatchBetw
     joined: list[str] = []
     left: list[str] = []
     unknown: list[tuple[str, str]] = []
+    unchanged: list[str] = []
     for nct_id in sorted(members):
         first = reader.versions(nct_id)[0].date
         found = None
@@ -85,6 +96,7 @@ def watch_between(reader: Reader, watch: str, start: str, end: str) -> WatchBetw
         if found is None and first > start:
             unknown.append((nct_id, first))
         if found is None or not found.changes:
+            unchanged += [nct_id] if found is not None or first <= start else []
             continue
         told.append(found)
         own = next((change for change in found.changes if change.field == WATCH_PREFIX + watch), None)
@@ -95,11 +107,12 @@ def watch_between(reader: Reader, watch: str, start: str, end: str) -> WatchBetw
         start=start,
         end=end,
         studies=tuple(told),
-        unchanged=len(members) - len(told) - len(unknown),
+        unchanged=len(unchanged),
         joined=tuple(joined),
         left=tuple(left),
         unknown=tuple(unknown),
         loads=_loads(reader, watch, start, end),
+        last_seen=tuple(reader.last_loads(unchanged, end).items()),
     )
 
 

@@ -166,6 +166,8 @@ def _manifest(reader: Reader, extraction: Extraction, given: dict[str, Json]) ->
         "trialsync": __version__,
         "rules": rules(),
         "last_load": max(loads, default=None),
+        # Of large watches a load shows what moved and a share: each study was last seen in this load or a later one.
+        "seen_since": {row.name: row.seen.oldest for row in reader.watches() if row.seen},
         "cursor": reader.last_id(),
         "store": {"studies": counts.studies, "versions": counts.versions, "changes": counts.changes},
     }

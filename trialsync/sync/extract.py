@@ -144,7 +144,8 @@ def _coverage(reader: Reader, shown: Shown, nct_id: str) -> Row:
     versions = reader.versions(nct_id)
     brought = {version.load for version in versions if version.origin is not Origin.HISTORY}
     loads = sorted({*shown.loads(nct_id), *brought})
-    missed = list(gaps(loads))
+    gone = headlines.presence in {Presence.REMOVED, Presence.MERGED}
+    missed = list(gaps(loads, up_to=None if gone else shown.newest))
     return {
         "nct_id": nct_id,
         "title": headlines.title,

@@ -73,7 +73,8 @@ NO_TROUBLE: Final[Mapping[str, Trouble]] = MappingProxyType({})
 class WatchHealth:
     """How a watch of the settings stands. Instants are UTC and end in ``Z``, ``age`` is seconds since ``last_success``.
 
-    ``last_success`` is the end of the last poll that ended complete or found nothing new, ``load`` what it saw. ``next_due`` is when the
+    ``last_success`` is the end of the last poll that ended complete or found nothing new, ``load`` its load. Of a large watch a load shows
+    what moved and a share: ``seen_since`` is the load (ISO day) which, or a later one, showed each of the studies. ``next_due`` is when the
     schedule wants the next poll after it, ``overdue_from`` when the watch counts as overdue. ``failures`` counts the polls since then that
     failed or stayed partial, but for those that were asked to stop; ``ended`` and ``message`` are of the last poll that ended at all.
     """
@@ -82,6 +83,7 @@ class WatchHealth:
     members: int
     last_success: str | None
     load: str | None
+    seen_since: str | None
     age: float | None
     next_due: str | None
     overdue_from: str | None
@@ -216,6 +218,7 @@ def _watch(table: WatchTable, settings: Settings, stands: Standing, now: datetim
         members=known.members if known else 0,
         last_success=finished,
         load=success.load if success else None,
+        seen_since=known.seen.oldest if known and known.seen else None,
         age=round((now - since).total_seconds(), 3) if finished and since else None,
         next_due=instant(due) if due else None,
         overdue_from=instant(late) if late else None,

@@ -187,12 +187,14 @@ def _planned(numbers: Iterable[str], site: Site) -> Iterator[str]:
 
 def _about(reader: Reader, watches: Sequence[str], site: Site) -> About:
     complete = [poll for poll in reader.polls() if poll.ended is Ended.COMPLETE and (not watches or poll.watch in watches)]
+    seen = [row.seen for row in reader.watches() if row.seen and (not watches or row.name in watches)]
     return About(
         name=f"ClinicalTrials.gov: {', '.join(watches)}" if watches else "ClinicalTrials.gov",
         load=max((poll.load for poll in complete if poll.load), default=None),
         confirmed=max((poll.finished for poll in complete if poll.finished), default=None),
         base_url=site.base_url,
         note=site.note,
+        seen_since=min((each.oldest for each in seen if not each.at_once), default=None),
     )
 
 

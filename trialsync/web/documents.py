@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from trialsync.errors import BadNctId
 from trialsync.model import nct_id
-from trialsync.publish.confirmed import counted
+from trialsync.publish.confirmed import counted, registry_loads
 from trialsync.publish.text import inline_markdown, line_markdown
 from trialsync.sync.pages import look, page_of
 from trialsync.web.answer import Answer
@@ -48,8 +48,8 @@ def llms_txt(desk: Desk, reader: Reader) -> str:
     """Return ``llms.txt`` (llmstxt.org): what is served here, for a program that reads it first."""
     site = desk.settings.site
     base = site.base_url or ""
-    loads = [row.last_complete.load for row in reader.watches() if row.last_complete and row.last_complete.load]
-    seen = f", as of the registry's load of {max(loads)}" if loads else ""
+    loads = [row.seen for row in reader.watches() if row.seen]
+    seen = f", as of {registry_loads(min(each.oldest for each in loads), max(each.newest for each in loads))}" if loads else ""
     lines = [
         "# trialsync",
         "",

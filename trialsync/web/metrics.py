@@ -169,13 +169,20 @@ class _OfTheStore(Collector):
         overdue = GaugeMetricFamily("trialsync_overdue", "1 where a watch should have completed a poll and has not", labels=["watch"])
         failures = GaugeMetricFamily("trialsync_consecutive_failures", _FAILURES, labels=["watch"])
         members = GaugeMetricFamily("trialsync_watch_studies", "Studies that are in a watch now", labels=["watch"])
+        seen = GaugeMetricFamily(
+            "trialsync_seen_since_timestamp_seconds",
+            "The day (00:00 UTC) of the load which, or a later one, showed each study of a watch",
+            labels=["watch"],
+        )
         for watch in health.watches:
+            if is_day(watch.seen_since):
+                seen.add_metric([watch.name], datetime.fromisoformat(watch.seen_since).replace(tzinfo=UTC).timestamp())
             if watch.last_success is not None:
                 success.add_metric([watch.name], datetime.fromisoformat(watch.last_success).timestamp())
             overdue.add_metric([watch.name], int(watch.overdue))
             failures.add_metric([watch.name], watch.failures)
             members.add_metric([watch.name], watch.members)
-        yield from (success, overdue, failures, members)
+        yield from (success, overdue, failures, members, seen)
 
 
 def _gauge(name: str, says: str, value: float) -> GaugeMetricFamily:

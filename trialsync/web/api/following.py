@@ -53,6 +53,8 @@ def watch_rows(desk: Desk, reader: Reader) -> Iterator[dict[str, Json]]:
             followed.get(name) or Watch(name),
             studies=row.members if row else None,
             load=complete.load if complete else None,
+            seen_since=row.seen.oldest if row and row.seen else None,
+            sweep_due=row.seen.due(desk.settings.sync.sweep_days) if row and row.seen else None,
             finished=complete.finished if complete else None,
             ended=last.ended.value if last and last.ended else None,
         )

@@ -189,6 +189,8 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "everything": _FLAG,
             "studies": _told(_COUNT_OR_NULL, "How many it follows now."),
             "load": _told(_DAY_OR_NULL, "The load of its last complete poll."),
+            "seen_since": _told(_DAY_OR_NULL, "Each of its studies was last seen in this load or a later one."),
+            "sweep_due": _told(_DAY_OR_NULL, "By when that is a later load, where one load does not show all of it."),
             "finished": _told(_INSTANT_OR_NULL, "When its last complete poll ended."),
             "ended": _told(_words_or_null(Ended), "How its last poll ended."),
         }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trialsync.errors import TrialsyncError
 from trialsync.model import Watch
 from trialsync.publish.between import summary
-from trialsync.publish.confirmed import confirmed
+from trialsync.publish.confirmed import confirmed, in_loads
 from trialsync.store.filters import ChangeFilter
 from trialsync.store.study_filters import StudyFilter
 from trialsync.study.fields import WATCH_PREFIX
@@ -109,6 +109,13 @@ def _summary(desk: Desk, reader: Reader, row: WatchRow, since: str) -> list[str]
         return [error.message]
 
 
+def _swept(desk: Desk, row: WatchRow | None) -> str | None:
+    """Return between which loads the studies of a large watch were last seen, and by when again; ``None`` where one load showed all."""
+    if row is None or row.seen is None or row.seen.at_once:
+        return None
+    return f"last seen in {in_loads(row.seen.oldest, row.seen.newest)}, again by {row.seen.due(desk.settings.sync.sweep_days)}"
+
+
 def _listed(desk: Desk, reader: Reader) -> list[dict[str, Any]]:
     """Return the watches of the settings in their order, then those that only the store knows any more."""
     known = {row.name: row for row in reader.watches()}
@@ -131,6 +138,7 @@ def _listed(desk: Desk, reader: Reader) -> list[dict[str, Any]]:
                 "message": stand.message if stand else None,
                 "last_success": stand.last_success if stand else complete.finished if complete else None,
                 "load": stand.load if stand and stand.load else complete.load if complete else None,
+                "swept": _swept(desk, row),
                 "confirmed": confirmed(complete) if complete else None,
             }
         )
