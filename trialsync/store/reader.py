@@ -337,24 +337,13 @@ class Reader:
     def watches(self) -> list[WatchRow]:
         """Return the watches that were ever saved, by name."""
         return [
-            WatchRow(
-                name,
-                query,
-                since,
-                members,
-                left,
-                complete := self._poll_of(name, "AND p.ended = 'complete'"),
-                self._poll_of(name, ""),
-                seen(self._db, name, complete),
-            )
-            for name, query, since, members, left in self._db.rows(
-                'SELECT name, "query", since, members, former FROM watches ORDER BY name'
-            )
+            WatchRow(*row, self._poll_of(row[0], "AND p.ended = 'complete'"), self._poll_of(row[0], ""), seen(self._db, row[0]))
+            for row in self._db.rows('SELECT name, "query", since, members, former FROM watches ORDER BY name')
         ]
 
     def seen_of(self, watch: str) -> Seen | None:
         """Return between which loads the studies of a watch were last seen, ``None`` where none of its polls was complete."""
-        return seen(self._db, watch, self._poll_of(watch, "AND p.ended = 'complete'"))
+        return seen(self._db, watch)
 
     def last_loads(self, nct_ids: Iterable[str], up_to: str) -> dict[str, int]:
         """Return how many of these studies were last seen in each load, up to an ISO day: by load, the oldest first."""

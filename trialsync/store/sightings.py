@@ -21,7 +21,6 @@ from trialsync.store.connection import RESTORE_HINT
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trialsync.model import Poll
     from trialsync.store.connection import Connection
 
 
@@ -54,23 +53,26 @@ class Seen:
         return None if self.at_once else (date.fromisoformat(self.oldest) + timedelta(days=sweep_days)).isoformat()
 
 
-def seen(connection: Connection, watch: str, complete: Poll | None) -> Seen | None:
+def seen(connection: Connection, watch: str) -> Seen | None:
     """Return between which loads the studies of a watch were last seen, ``None`` where none of its polls was complete.
 
-    ``complete`` is its last complete poll. Read from the parts of the sweep alone, so that it costs the same for any number of studies.
+    Read from the parts of the sweep alone, so that it costs the same for any number of studies.
     """
-    if complete is None or complete.load is None:
+    newest, is_whole = connection.row(
+        "SELECT load, whole FROM polls WHERE watch = ? AND ended = 'complete' ORDER BY id DESC LIMIT 1", (watch,)
+    ) or (None, 1)
+    if newest is None:
         return None
-    if complete.whole:
-        return Seen(complete.load, complete.load)
+    if is_whole:
+        return Seen(newest, newest)
     parts, swept, oldest = connection.row(
         "SELECT count(*), count(p.swept), min(p.swept) FROM slices p JOIN watches w ON w.id = p.watch_id WHERE w.name = ?", (watch,)
     ) or (0, 0, None)
     if swept < parts or oldest is None:
         # A part that was never swept has the members that a whole walk, or an import, showed before.
         first = connection.value("SELECT min(load) FROM polls WHERE watch = ? AND ended = 'complete' AND whole = 1", (watch,))
-        oldest = min(filter(None, (first, oldest)), default=complete.load)
-    return Seen(min(oldest, complete.load), complete.load)
+        oldest = min(filter(None, (first, oldest)), default=newest)
+    return Seen(min(oldest, newest), newest)
 
 
 def last_loads(connection: Connection, nct_ids: Iterable[str], up_to: str) -> dict[str, int]:

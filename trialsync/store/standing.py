@@ -108,7 +108,7 @@ def _watch(connection: Connection, name: str, since: str, members: int) -> Watch
             "SELECT count(*) FROM polls WHERE watch = ? AND ended IN ('failed', 'partial') AND id > ? AND message IS NOT ?",
             (name, good, STOPPED),
         ),
-        seen=seen(connection, name, _poll(connection, "p.watch = ? AND p.ended = 'complete'", name)),
+        seen=seen(connection, name),
     )
 
 
