@@ -337,8 +337,8 @@ class Reader:
     def watches(self) -> list[WatchRow]:
         """Return the watches that were ever saved, by name."""
         return [
-            WatchRow(*row, self._poll_of(row[0], "AND p.ended = 'complete'"), self._poll_of(row[0], ""), seen(self._db, row[0]))
-            for row in self._db.rows('SELECT name, "query", since, members, former FROM watches ORDER BY name')
+            WatchRow(name, *known, self._poll_of(name, "AND p.ended = 'complete'"), self._poll_of(name, ""), seen=seen(self._db, name))
+            for name, *known in self._db.rows('SELECT name, "query", since, members, former FROM watches ORDER BY name')
         ]
 
     def seen_of(self, watch: str) -> Seen | None:
