@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from trialsync.store.study_filters import StudyFilter
 
 _LAST_DAY: Final = "9999-12-31"
+_COMPLETE: Final = "AND p.ended = 'complete'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,8 +338,8 @@ class Reader:
     def watches(self) -> list[WatchRow]:
         """Return the watches that were ever saved, by name."""
         return [
-            WatchRow(name, *known, self._poll_of(name, "AND p.ended = 'complete'"), self._poll_of(name, ""), seen=seen(self._db, name))
-            for name, *known in self._db.rows('SELECT name, "query", since, members, former FROM watches ORDER BY name')
+            WatchRow(name, asked, since, now, left, self._poll_of(name, _COMPLETE), self._poll_of(name), seen(self._db, name))
+            for name, asked, since, now, left in self._db.rows('SELECT name, "query", since, members, former FROM watches ORDER BY name')
         ]
 
     def seen_of(self, watch: str) -> Seen | None:
@@ -349,7 +350,7 @@ class Reader:
         """Return how many of these studies were last seen in each load, up to an ISO day: by load, the oldest first."""
         return last_loads(self._db, nct_ids, up_to)
 
-    def _poll_of(self, watch: str, condition: str) -> Poll | None:
+    def _poll_of(self, watch: str, condition: str = "") -> Poll | None:
         sql = f"SELECT {rows.POLL_COLUMNS} FROM polls p WHERE p.watch = ? {condition} ORDER BY p.id DESC LIMIT 1"
         row = self._db.row(sql, (watch,))
         return rows.poll(row) if row else None
