@@ -164,3 +164,18 @@ def test_a_rebuild_without_a_store_says_so(cli: Terminal) -> None:
         ran = cli("rebuild", *options)
         assert ran.code == 2
         assert "no store at" in sentence(ran)
+
+
+def test_what_is_overdue_today_can_be_limited(cli: Terminal) -> None:
+    """Without a day it is asked of today, and is the same as with it; a limit says that there are more, and is for this alone."""
+    late = [edited(invent(number), statusModule__completionDateStruct={"date": "2020-01", "type": "ESTIMATED"}) for number in (3, 4, 5)]
+    (cli.folder / "late.jsonl").write_bytes(as_lines(publish(late)))
+    cli("import", "late.jsonl")
+    whole = cli.ok("facts", "--overdue")
+    assert [row["nct_id"] for row in whole.rows] == ["NCT00000002", "NCT00000003", "NCT00000004", "NCT00000005"]
+    assert whole.rows == cli.ok("facts", "--overdue", "--as-of", "0d").rows
+    some = cli.ok("facts", "--overdue", "--limit", "2")
+    assert some.rows == whole.rows[:2]
+    assert some.err == "the first 2, by number; there are more (--limit 0 for all)\n"
+    assert cli.ok("facts", "--overdue", "--limit", "4").err == ""
+    assert "--limit goes with --overdue" in sentence(cli("facts", "--limit", "2"))

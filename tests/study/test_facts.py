@@ -20,7 +20,7 @@ from telling import dated, ids, study, the, told
 from trialsync.model import By, Kind, Presence
 from trialsync.study import record
 from trialsync.study.diff import diff
-from trialsync.study.facts import BY_ID, FACTS, Step, facts_of, facts_of_whole, nearest, overdue
+from trialsync.study.facts import BY_ID, FACTS, Step, facts_of, facts_of_whole, may_be_overdue, nearest, overdue
 from trialsync.sync.arrivals import membership_change, presence_change
 
 if TYPE_CHECKING:
@@ -345,6 +345,34 @@ def test_what_is_not_overdue() -> None:
     assert overdue(with_results(done), today) == []
     submitted = edited(done, statusModule__dispFirstSubmitDate="2026-12-01")
     assert overdue(submitted, today)[0]["delay_requested"] is True
+
+
+@given(
+    st.sampled_from([None, "RECRUITING", "NOT_YET_RECRUITING", "COMPLETED", "WITHDRAWN", "UNKNOWN"]),
+    *(st.sampled_from([None, "2024", "2025-02", "2025-06-30", "2027-01", "soon"]) for _ in range(2)),
+    *(st.sampled_from([None, "ACTUAL", "ESTIMATED"]) for _ in range(2)),
+    st.sampled_from(["", "posted"]),
+)
+def test_what_is_overdue_is_suspected_by_its_headlines(
+    status: str | None, primary: str | None, completed: str | None, one: str | None, other: str | None, posted: str
+) -> None:
+    """Whatever is overdue is so by a record that the status, the dates and the flag for results let one suspect."""
+    new = edited(
+        invent(1),
+        statusModule__overallStatus=status,
+        statusModule__primaryCompletionDateStruct={"date": primary, "type": one},
+        statusModule__completionDateStruct={"date": completed, "type": other},
+    )
+    new = with_results(new) if posted else new
+    as_of = date(2026, 3, 1)
+    suspected = may_be_overdue(
+        record.overall_status(new),
+        record.primary_completion_date(new),
+        record.completion_date(new),
+        has_results=record.has_results(new),
+        as_of=as_of,
+    )
+    assert suspected or not overdue(new, as_of)
 
 
 # All of them

@@ -67,6 +67,19 @@ def overdue(study: Study, as_of: date) -> list[Fact]:
     return found
 
 
+def may_be_overdue(status: str | None, primary: str | None, completed: str | None, *, has_results: bool, as_of: date) -> bool:
+    """Return whether a study of which only this is known can be ``overdue`` as of a day; where not, its record need not be read.
+
+    ``primary`` and ``completed`` are its two completion dates as the registry has them, expected or actual.
+    """
+    today = Partial(as_of.year, as_of.month, as_of.day)
+    ends = [past for past in (partial(primary), partial(completed)) if past is not None]
+    if status in OPEN and any(past.last_day() < as_of for past in ends):
+        return True
+    past = partial(primary)
+    return past is not None and not has_results and status != _NOBODY_TOOK_PART and _due(past, today)
+
+
 def _due(completed: Partial, today: Partial) -> bool:
     """Return whether a year has gone by for certain since a date: counted from its last day."""
     last = completed.last_day()
