@@ -235,6 +235,8 @@ def test_a_cut_table_says_so() -> None:
     """The footer names how many of how many are shown, and is absent where nothing was cut."""
     assert cut_footer(100, 2431) == "100 of 2,431 (--limit 0 for all)"
     assert cut_footer(100, 100) is None
+    assert cut_footer(100, "2,000 or more", "changes") == "100 of 2,000 or more changes (--limit 0 for all)"
+    assert cut_footer(100, "more") == "100 of more (--limit 0 for all)"
 
 
 def test_every_noun_has_its_sheet() -> None:

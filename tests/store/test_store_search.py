@@ -15,7 +15,7 @@ from trialsync.store import sources
 from trialsync.store.connection import connect
 from trialsync.store.filters import ChangeFilter, conditions, country_key, is_in_country
 from trialsync.store.reader import Reader
-from trialsync.store.search import Range, Search
+from trialsync.store.search import Counted, Range, Search
 from trialsync.store.sources import FEW_KEYS, Index, Source
 from trialsync.store.tables import HAS_COUNTRY, ITS_COUNTRY
 from trialsync.store.verify import verify
@@ -200,3 +200,10 @@ def test_days_far_back_are_found_in_any_range(store: Path) -> None:
                 for newest_first in (False, True):
                     found = reader.changes(ChangeFilter(since=since, until=until), after=after, newest_first=newest_first)
                     assert [row.id for row in found] == (due[::-1] if newest_first else due)
+
+
+def test_what_was_not_counted_to_its_end_is_told_in_round_numbers() -> None:
+    """An odd number would look as if it meant something; one that was counted whole is told as it is."""
+    told = [str(Counted(rows, whole=False)) for rows in (0, 1, 11, 367, 100_000)]
+    assert told == ["some", "1 or more", "10 or more", "300 or more", "100,000 or more"]
+    assert str(Counted(1367, whole=True)) == "1,367"

@@ -424,3 +424,13 @@ def test_a_study_says_what_it_is_about(tmp_path: Path) -> None:
     assert all(each in text for each in ("Brief summary", "Walks <b>slowly</b>.", "* 18 or older", "Gait speed 2 years", "Over 10 m"))
     assert text.count("Walks") < 400
     assert "the whole as JSON of Brief summary" in text
+
+
+def test_addresses_that_are_guessed_lead_to_what_they_mean(web: Visitor) -> None:
+    """Of changes and sponsors there are pages for one and none for all: these lead to where they are listed, with what was asked."""
+    for guessed, meant in (("/changes?kind=added&text=a%20b", "/?kind=added&text=a%20b"), ("/changes", "/"), ("/sponsors", "/studies")):
+        told = web.get(guessed)
+        assert (told.status_code, told.headers["location"]) == (302, meant)
+    missing = web.get("/nowhere", Accept=BROWSER)
+    assert missing.status_code == 404
+    assert "<nav" in missing.text

@@ -165,12 +165,15 @@ def _print(reader: Reader, wanted: ChangeFilter, how: _How, *, heading: str | No
             say(*_why_empty(reader, wanted, after, how.program), *_confirmed(reader, wanted))
         return None
     total, whole = printed.rows, True
+    told: int | str = total
     if how.most and printed.rows >= how.most:
         found = reader.counted(wanted, after=after, looked=_LOOKED)
         total, whole = max(total, found.rows), found.whole
+        # In round numbers it has to be more than what is shown.
+        told = total if whole else str(found) if found.rows >= 2 * printed.rows else "more"
     hidden = reader.quiet(wanted, after=after, looked=_LOOKED)
     note = f"{_told(hidden, 'housekeeping change')} left out (--all shows them)" if hidden.rows else None
-    footer = cut_footer(printed.rows, total, "changes" if how.lines else None, whole=whole)
+    footer = cut_footer(printed.rows, told, "changes" if how.lines else None)
     say(*(each for each in (footer, note, printed.note) if each), *_notices(reader, printed.loads), *_confirmed(reader, wanted))
     return printed.last if printed.rows < total or not whole else None
 
@@ -255,10 +258,13 @@ def _why_empty(reader: Reader, wanted: ChangeFilter, after: int | None, program:
     if after is not None and after == reader.last_id():
         return [f"nothing new: the log ends at {after}"]
     if not changes.rows and not wanted.baseline:
+        # Nothing but the baseline was ever written: the last id is how much that is.
+        last = reader.last_id()
+        rows = f", about {last:,} rows" if last > TERMINAL_LIMIT else ""
         are = "1 study is" if studies == 1 else f"{studies:,} studies are"
         return [
             f"no changes yet: {are} in the store as first seen, and nothing has changed since",
-            f"  {program} changes --baseline     what stood there when we first saw them",
+            f"  {program} changes --baseline     what stood there when we first saw them{rows}",
             f"  {program} sync                   ask the registry again",
         ]
     hidden = reader.hidden(wanted, after=after, looked=_LOOKED)
@@ -274,6 +280,6 @@ def _why_empty(reader: Reader, wanted: ChangeFilter, after: int | None, program:
 
 
 def _told(number: Counted, noun: str, verb: str = "", verbs: str = "") -> str:
-    """Return a count in words, ``more than`` where it was not counted to the end."""
+    """Return a count in words, in round numbers where it was not counted to the end."""
     one, many = f"{noun} {verb}".rstrip(), f"{noun}s {verbs}".rstrip()
-    return counted(number.rows, one, many) if number.whole else f"more than {number.rows:,} {many}"
+    return counted(number.rows, one, many) if number.whole else f"{number} {many}"

@@ -13,6 +13,9 @@ from trialsync.cli.app import say
 from trialsync.errors import BadDate
 from trialsync.registry.sandbox import Sandbox, packaged_loads, packaged_past, read_loads, serve
 
+_LARGE = 1_000_000
+"""A file of more bytes takes long enough to read that it is said."""
+
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8378, show_default=True, help="The port; 0 takes a free one.")
@@ -39,6 +42,8 @@ def sandbox(*, port: int, host: str, loads: Path | None, start: str | None, ever
         first = date.fromisoformat(start) if start else None
     except ValueError:
         raise BadDate(f"--start {start!r} is not a day", hint="for example 2026-05-12") from None
+    if loads is not None and loads.is_file() and loads.stat().st_size > _LARGE:
+        say(f"reading {loads} …")
     stand_in = Sandbox(read_loads(loads), start=first) if loads else Sandbox(packaged_loads(), past=packaged_past(), start=first)
     server = serve(stand_in, host, port)
     say(

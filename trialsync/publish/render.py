@@ -107,13 +107,14 @@ def csv_cell(value: Json) -> str:
             return json_text(value)
 
 
-def cut_footer(shown: int, total: int, noun: str | None = None, *, whole: bool = True) -> str | None:
+def cut_footer(shown: int, total: int | str, noun: str | None = None) -> str | None:
     """Return the line that ends a cut table, ``100 of 2,431 (--limit 0 for all)``; ``None`` where nothing was cut.
 
-    ``noun`` says what is counted, where that is not what there is a line for; without ``whole`` there may be more than ``total``.
+    ``noun`` says what is counted, where that is not what there is a line for. A ``total`` that was not counted to its end is in words.
     """
-    more = "" if whole else "more than "
-    return f"{shown:,} of {more}{total:,}{f' {noun}' if noun else ''} (--limit 0 for all)" if shown < total or not whole else None
+    if isinstance(total, int) and shown >= total:
+        return None
+    return f"{shown:,} of {f'{total:,}' if isinstance(total, int) else total}{f' {noun}' if noun else ''} (--limit 0 for all)"
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -54,7 +54,9 @@ class Counted:
     whole: bool
 
     def __str__(self) -> str:
-        return f"{self.rows:,}" if self.whole else f"more than {self.rows:,}"
+        # Where counting ended has no meaning to a reader, and an odd number looks as if it had one.
+        unit = 10 ** (len(str(self.rows)) - 1)
+        return f"{self.rows:,}" if self.whole else f"{self.rows // unit * unit:,} or more" if self.rows else "some"
 
 
 class Search:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
+from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from trialsync.web.answer import Answer, respond
@@ -28,6 +29,8 @@ def routes(desk: Desk) -> list[Route]:
     """Return the routes of the pages."""
     return [
         Route("/", recent(desk)),
+        Route("/changes", _moved_to("/")),
+        Route("/sponsors", _moved_to("/studies")),
         Route("/studies", endpoint(desk, lists.studies(desk))),
         Route("/studies/{nct_id}", endpoint(desk, study.study(desk))),
         Route("/studies/{nct_id}/versions/{version}", endpoint(desk, study.version(desk))),
@@ -40,6 +43,16 @@ def routes(desk: Desk) -> list[Route]:
         Route("/robots.txt", _held(Answer(_ROBOTS, "text/plain; charset=utf-8"))),
         *(Route(f"/static/{name}", _file(name, media_type)) for name, media_type in _FILES.items()),
     ]
+
+
+def _moved_to(path: str) -> Endpoint:
+    """Return the endpoint of an address that people guess by its neighbours', which leads to where that is, with what was asked."""
+
+    async def answered(request: Request) -> Response:
+        query = request.url.query
+        return RedirectResponse(f"{path}?{query}" if query else path, status_code=302)
+
+    return answered
 
 
 def _file(name: str, media_type: str) -> Endpoint:
