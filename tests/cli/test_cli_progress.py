@@ -8,6 +8,7 @@ import re
 import subprocess
 import zipfile
 from threading import Event
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import orjson
@@ -99,7 +100,7 @@ def test_bytes_are_shown_in_megabytes_and_slow_work_by_the_minute() -> None:
 
 
 def test_a_line_is_written_now_and_then_while_the_work_goes_on() -> None:
-    """The first line comes after a while, the next ones in their time, whether or not anything was told; none after the end."""
+    """The first line comes after a while, the next ones in their time, counted from the command's beginning; none after the end."""
     said: list[str] = []
     third = Event()
 
@@ -108,13 +109,21 @@ def test_a_line_is_written_now_and_then_while_the_work_goes_on() -> None:
         if len(said) == 3:
             third.set()
 
-    with lines(told(Hand()), write, 0.01, 0.01):
+    with lines(told(Hand()), write, monotonic(), 0.01, 0.01):
         assert third.wait(10)
     number = len(said)
     assert said[0].startswith("import: at work for 0:0")
-    with lines(told(Hand()), write, 30, 60):
+    with lines(told(Hand()), write, monotonic(), 30, 60):
+        pass
+    with lines(told(Hand()), write, monotonic() - 50, 30, 60):
         pass
     assert len(said) == number
+    third.clear()
+    said.clear()
+    said += ["", ""]
+    with lines(told(Hand()), write, monotonic() - 89.9, 30, 60):
+        assert third.wait(10)
+    assert said[2:] == ["import: at work for 1:30"]
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import click
 
@@ -23,7 +25,7 @@ def verify(app: App) -> int:
     Every version decodes to its fingerprint, the log's rows lead from each version to the next, counts and keys hold, nothing was altered
     since it was written. Exit code 6 where something is wrong.
     """
-    problems = find_problems(app.store, progress)
+    problems = find_problems(app.store, partial(progress, since=monotonic()))
     if not problems:
         say(*find_notes(app.store))
         with app.reader() as reader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from contextlib import contextmanager
+from math import ceil
 from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -126,10 +127,11 @@ class _Numbers(ProgressColumn):
 
 
 @contextmanager
-def progress(what: str, unit: str, *, shown: bool = True) -> Iterator[Told | None]:
+def progress(what: str, unit: str, *, shown: bool = True, since: float | None = None) -> Iterator[Told | None]:
     """Give a function to tell the units done, their total (``None`` where it is not known), and the part that they are of.
 
-    ``None`` where nothing is ``shown``, for commands that were asked to be quiet. A ``unit`` of bytes is shown in megabytes.
+    ``None`` where nothing is ``shown``, for commands that were asked to be quiet. A ``unit`` of bytes is shown in megabytes. ``since`` is
+    when the command began (``monotonic``), where this is one of several steps: together they may be long, though none is.
     """
     if not shown:
         yield None
@@ -139,24 +141,24 @@ def progress(what: str, unit: str, *, shown: bool = True) -> Iterator[Told | Non
             yield told
     else:
         told = Told(what, unit, monotonic)
-        with lines(told, say, FIRST_LINE, NEXT_LINE):
+        with lines(told, say, monotonic() if since is None else since, FIRST_LINE, NEXT_LINE):
             yield told
 
 
 @contextmanager
-def lines(told: Told, write: Callable[[str], None], first: float, then: float) -> Iterator[None]:
-    """Write where a work is after ``first`` seconds, and again each ``then`` seconds, until it ends.
+def lines(told: Told, write: Callable[[str], None], since: float, first: float, then: float) -> Iterator[None]:
+    """Write where a work is ``first`` seconds after it began (``since``, as ``monotonic`` has it), and again each ``then``, until it ends.
 
     A thread does it, so that work that tells nothing for long is not silent.
     """
     ended = Event()
 
     def say_now_and_then() -> None:
-        begun = monotonic()
-        wait = first
-        while not ended.wait(wait):
-            write(told.line(monotonic() - begun))
-            wait = then
+        elapsed = monotonic() - since
+        due = first if elapsed < first else first + then * ceil((elapsed - first) / then)
+        while not ended.wait(since + due - monotonic()):
+            write(told.line(monotonic() - since))
+            due += then
 
     thread = Thread(target=say_now_and_then, name="progress", daemon=True)
     thread.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
@@ -47,7 +48,7 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
     if quiet:
         app.hush()
     asked = list(asked_for(app, what))
-    code = 0
+    code, begun = 0, monotonic()
     with (
         interruptible(lambda: "what was committed is kept; type it again to go on"),
         app.writer("trialsync sync", may_make=any(isinstance(each, Watch) for each in asked), quiet=quiet) as writer,
@@ -58,7 +59,7 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
                 say(f"the watch {before} is {name} now, and goes on where it was")
         for each in asked:
             try:
-                with progress(each.name, "studies", shown=not quiet) as tell:
+                with progress(each.name, "studies", shown=not quiet, since=begun) as tell:
                     polled = follow(
                         each,
                         settings=app.settings,
