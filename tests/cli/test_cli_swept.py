@@ -93,6 +93,16 @@ def test_days_on_which_nobody_looked_reach_to_the_newest_load(cli: Terminal) -> 
     assert of_loads[DAYS[0], DAYS[2]] == (1, [DAYS[1]])
 
 
+def test_an_older_download_is_no_fault(cli: Terminal) -> None:
+    """A download from before the last sync says what of it was left out and what the next sync does, and ends with 0; so it does."""
+    ran = cli.ok("import", "all.zip")
+    assert ran.err.splitlines()[-2:] == [
+        "  2 are older than what the store has, and were left out",
+        f"  it is older than what was polled: the next trialsync sync of all goes on from its last poll, of load {DAYS[2]}",
+    ]
+    assert "nothing new, still load" in cli.ok("sync").err
+
+
 def test_a_watch_that_is_walked_whole_is_confirmed_in_one_load(tmp_path: Path) -> None:
     """A small watch is seen in the load of its last complete poll; a large one from its oldest part on, until all was swept."""
     for name, policy, oldest, due in (("small", Policy(), DAYS[2], None), ("large", LARGE_POLICY, DAYS[0], "2026-02-09")):

@@ -6,6 +6,7 @@ import json
 import zipfile
 from typing import TYPE_CHECKING
 
+import pytest
 from following import DAYS, World, columns, invent, number_of, publish, status
 
 from trialsync.errors import FileError
@@ -91,6 +92,54 @@ def test_what_the_first_download_lacked_is_no_news(tmp_path: Path) -> None:
         assert world.log() == []
         world.next(EVERYTHING, policy=policy)
         assert {(number, path) for number, path, *_ in world.brief()} >= {(N4, "watch.everything")}
+
+
+def test_who_was_posted_since_a_download_is_news_and_who_it_lacked_is_not(tmp_path: Path) -> None:
+    """Of the studies that join after an import those first posted since are told, one or two that it lacked are not, however it goes on."""
+    registry = [invent(number, first_posted=f"2025-0{1 + number // 28}-{1 + number % 28:02d}") for number in range(1, 150)]
+    newer = invent(900, posted=DAYS[1], first_posted=DAYS[1])
+    latest = invent(901, posted=DAYS[6], first_posted=DAYS[6])
+    lacked = number_of(registry[70])
+    for policy, name in ((MOVED, "moved.db"), (Policy(), "whole.db")):
+        world = World(tmp_path, publish(registry, [newer], [], [], [], [], [latest]), name)
+        held = [study for study in world.sandbox.studies().values() if number_of(study) != lacked]
+        assert download(world, archive(tmp_path / "all.zip", held, DAYS[0])).poll.watch == "everything"
+        outcomes = [world.next(EVERYTHING, policy=policy) for _ in range(6)]
+        assert [outcome.poll.whole for outcome in outcomes] == [policy is not MOVED] * 6
+        assert world.log(studies=(lacked,)) == []
+        with world.writer() as writer:
+            assert lacked in writer.members("everything")
+        told = {(row.nct_id, row.path) for row in world.log() if row.field in {"watch.everything", "registry.presence"}}
+        assert told == {(number_of(each), path) for each in (newer, latest) for path in ("watch.everything", "registry.presence")}
+
+
+def test_a_second_part_is_no_news_either(tmp_path: Path) -> None:
+    """Two zips that each hold a part begin the watch together; what the second has beside the first is not told as joining it."""
+    world = World(tmp_path, publish([ONE, TWO, THREE], []))
+    assert download(world, archive(tmp_path / "one.zip", [ONE], DAYS[0])).poll.watch == "everything"
+    assert download(world, archive(tmp_path / "two.zip", [TWO, THREE], DAYS[0])).poll.watch == "everything"
+    world.next(EVERYTHING, policy=MOVED)
+    assert world.log() == []
+
+
+def test_a_download_that_is_interrupted_is_accounted_for(tmp_path: Path) -> None:
+    """An import that is stopped by hand is partial, one that is killed failed; both say how many studies they brought."""
+    studies = [invent(number) for number in range(1, 5 * PAGE_STUDIES + 2)]
+    for end in (KeyboardInterrupt, SystemExit):
+        world, stopped = World(tmp_path, publish([]), f"{end.__name__}.db"), end is KeyboardInterrupt
+
+        def interrupt(_done: int, _all: int | None, _part: str = "", /, end: type[BaseException] = end) -> None:
+            raise end
+
+        with pytest.raises(end):
+            download(world, archive(tmp_path / "all.zip", studies, DAYS[0]), interrupt)
+        again = download(world, archive(tmp_path / "all.zip", studies, DAYS[0]))
+        with world.reader() as reader:
+            last, first = reader.polls()
+        assert (first.ended, first.finished is not None) == ((Ended.PARTIAL, True) if stopped else (Ended.FAILED, False))
+        assert (first.studies, first.new, first.updated) == (PAGE_STUDIES, PAGE_STUDIES, 0)
+        assert (last.new, last.unchanged) == (again.poll.new, PAGE_STUDIES)
+        assert first.new + last.new == len(studies)
 
 
 def test_a_download_that_goes_away_keeps_what_was_read(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import date
 from itertools import chain
 from pathlib import Path
@@ -77,16 +78,31 @@ def _download(app: App, path: Path) -> int:
     whole = Whole(app.settings.watch(table, nct_ids_in), app.settings.sync.sweep_days) if table is not None else None
     with progress("import", "studies") as tell, _kept(app, tell), app.writer("trialsync import", may_make=True) as writer:
         outcome = load_bulk(path, writer=writer, now=now, baseline=app.settings.store.baseline, whole=whole, progress=tell)
-    code = _report(outcome)
-    if whole is not None and outcome.poll.watch is not None:
-        say(f"  {whole.watch.name} has all of it: trialsync sync goes on from load {outcome.poll.load} with what moves")
-    elif whole is not None and outcome.error is None:
-        goes_on = f"{whole.watch.name} goes on from its own last poll, or walks everything"
-        say(f"  something was left out, or it is of several loads, or older than what was polled: {goes_on}")
-    say_some([f"skipped: {sentence}" for sentence in outcome.skipped])
+    code = _report_download(outcome)
+    if whole is not None and outcome.error is None:
+        say(f"  {_next(whole.watch.name, outcome)}")
+    if outcome.poll.skipped > outcome.older:
+        say_some([f"skipped: {sentence}" for sentence in outcome.skipped])
     if outcome.error is not None:
         raise outcome.error
     return code
+
+
+def _next(watch: str, outcome: Outcome) -> str:
+    """Return what the next sync of the watch of everything makes of a download that was read to its end."""
+    row, last = outcome.poll, outcome.previous_load
+    if row.watch is not None:
+        held = counted(row.studies, "study", "studies")
+        return f"{watch} goes on from these {held} of load {row.load}: the next trialsync sync asks the registry whether that is all of it"
+    why = (
+        "it is older than what was polled"
+        if last is not None and (row.load or "") < last
+        else "records were left out of it"
+        if row.skipped > outcome.older
+        else "its studies are of several loads"
+    )
+    goes_on = f"goes on from its last poll, of load {last}" if last is not None else "asks the registry for all studies"
+    return f"{why}: the next trialsync sync of {watch} {goes_on}"
 
 
 def _kept(app: App, told: Told | None = None) -> AbstractContextManager[None]:
@@ -109,3 +125,15 @@ def _report(outcome: Outcome) -> int:
         say(f"import: {confirmed(outcome.poll)}")
     say_some(outcome.notes)
     return PARTIAL if outcome.skipped else 0
+
+
+def _report_download(outcome: Outcome) -> int:
+    """Report an import of a download, in which an older record is no fault: an older download has many."""
+    if outcome.poll.skipped > outcome.older:
+        return _report(outcome)
+    row = replace(outcome.poll, skipped=0)
+    _report(replace(outcome, poll=row, skipped=()))
+    if outcome.older:
+        are = "is" if outcome.older == 1 else "are"
+        say(f"  {outcome.older:,} {are} older than what the store has, and {'was' if outcome.older == 1 else 'were'} left out")
+    return 0

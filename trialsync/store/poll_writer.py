@@ -30,14 +30,25 @@ NOBODY: Final[Mapping[str, str]] = MappingProxyType({})
 """No watch of which anything is known."""
 
 
-def end_forgotten_polls(connection: Connection, message: str = FORGOTTEN, *, unended: Mapping[str, str] = NOBODY) -> None:
-    """Call the polls failed that never ended, inside a transaction: who holds the store for writing knows that nobody is at them.
+def end_forgotten_polls(
+    connection: Connection, message: str = FORGOTTEN, *, unended: Mapping[str, str] = NOBODY, stopped: str | None = None
+) -> None:
+    """End the polls that never ended, inside a transaction: who holds the store for writing knows that nobody is at them.
 
-    ``unended`` has, by watch, a reason that is known better than ``message``.
+    They failed; those that were stopped at an instant (UTC, ending in ``Z``) are partial where they recorded something. Counted are the
+    versions that they brought: of studies that they saw unchanged nothing is known. ``unended`` has, by watch, a reason that is known
+    better than ``message``.
     """
-    for number, watch in list(connection.rows("SELECT id, watch FROM polls WHERE ended IS NULL")):
-        said = unended.get(watch, message)
-        connection.execute("UPDATE polls SET ended = ?, message = ? WHERE id = ?", (Ended.FAILED.value, said, number))
+    for number, watch, origin, started in list(connection.rows("SELECT id, watch, origin, started FROM polls WHERE ended IS NULL")):
+        new, updated = connection.row(
+            "SELECT count(*) FILTER (WHERE number = 1), count(*) FILTER (WHERE number > 1) FROM versions WHERE seen = ? AND origin = ?",
+            (started, origin),
+        ) or (0, 0)
+        ended = Ended.PARTIAL if stopped is not None and new + updated else Ended.FAILED
+        connection.execute(
+            "UPDATE polls SET ended = ?, finished = ?, message = ?, studies = ?, new = ?, updated = ? WHERE id = ?",
+            (ended.value, stopped, unended.get(watch, message), new + updated, new, updated, number),
+        )
         seal_poll(connection, number)
 
 
@@ -145,6 +156,28 @@ class PollWriter(Pages):
             (watch, query),
         )
         return CompletePoll(poll(row[:-1]), row[-1]) if row else None
+
+    def begun_by_import(self, watch: str, query: str) -> str | None:
+        """Return the load (ISO day) of the files that a watch was begun with, ``None`` where the registry itself has shown all of it since.
+
+        It has when a poll that asked just this walked it whole, or when every part of it was swept by a later load.
+        """
+        first = self._db.row(
+            "SELECT min(id) FILTER (WHERE whole = 1), min(id) FROM polls WHERE watch = ?1 AND \"query\" = ?2 AND origin = 'poll' "
+            "AND ended = 'complete'",
+            (watch, query),
+        ) or (None, None)
+        if first[0] is not None:
+            return None
+        begun: str | None = self._db.value(
+            "SELECT max(load) FROM polls WHERE watch = ?1 AND \"query\" = ?2 AND origin = 'import' AND ended = 'complete' "
+            "AND (?3 IS NULL OR id < ?3)",
+            (watch, query, first[1]),
+        )
+        swept = self._db.value(
+            "SELECT min(coalesce(p.swept, '')) FROM slices p JOIN watches w ON w.id = p.watch_id WHERE w.name = ?", (watch,)
+        )
+        return None if begun is None or (swept is not None and swept > begun) else begun
 
     def skipped_before(self, watch: str | None, query: str) -> int:
         """Return how many records the last poll of a watch (``None``: of no watch) skipped that walked this query, 0 where none did."""

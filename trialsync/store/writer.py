@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from trialsync.errors import StoreDamaged, StoreError, StoreUnwritable
+from trialsync.errors import STOPPED, StoreDamaged, StoreError, StoreUnwritable
 from trialsync.model import instant
 from trialsync.store import schema
 from trialsync.store.connection import Connection, check_file, connect
@@ -128,4 +129,8 @@ class Writer(FirstWriter, HistoryWriter, LogWriter, PollWriter, WatchWriter, Not
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            # Who stops a poll or an import by hand is told afterwards what it had recorded; the next writer would call it failed.
+            with suppress(StoreError), self._db.atomic():
+                end_forgotten_polls(self._db, STOPPED, stopped=instant(self._now()))
         self.close()

@@ -101,7 +101,9 @@ class Joining:
 
     ``announced`` is true once the watch's first walk of this query was complete: then joining is news. ``previous_load`` is the load of the
     watch's last complete poll, ``not_before`` the one that last showed who was in what is walked now, which for a part of a large watch is
-    older; both ISO days. What a load before ``oldest`` shows joins nothing: since then the watch was told who is in it.
+    older; both ISO days. What a load before ``oldest`` shows joins nothing: since then the watch was told who is in it. ``begun`` is the
+    load of the import that began the watch, until the registry itself has shown all of it: nobody knows what the files lacked, so that of
+    the studies first posted up to then none is news.
     """
 
     watch: str
@@ -110,6 +112,14 @@ class Joining:
     previous_load: str | None
     not_before: str | None
     oldest: str | None = None
+    begun: str | None = None
+
+    def is_news(self, study: Study) -> bool:
+        """Return whether it is news that a study joins."""
+        if self.begun is None:
+            return self.announced
+        first_posted = record.first_posted(study)
+        return self.announced and is_day(first_posted) and first_posted > self.begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +305,7 @@ class Receiver:
             self.writer.join(joining.watch, numbers, load)
         joining.members.update(joined)
         if joining.announced:
-            for nct_id in joined:
+            for nct_id in filter(lambda nct_id: joining.is_news(good[nct_id].study), joined):
                 self._announce(nct_id, good[nct_id], known.get(nct_id), taken[nct_id], joining)
 
     def _announce(self, nct_id: str, arrival: Arrival | Unread, before: Known | None, version: Version | None, joining: Joining) -> None:

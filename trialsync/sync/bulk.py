@@ -73,7 +73,15 @@ class Whole:
         last = writer.last_complete(self.watch.name)
         writer.save_watch(self.watch, asked)
         shown = last.poll.load if last is not None else None
-        return Joining(self.watch.name, writer.members(self.watch.name), last is not None and last.query == asked, shown, shown, shown)
+        return Joining(
+            self.watch.name,
+            writer.members(self.watch.name),
+            last is not None and last.query == asked,
+            shown,
+            shown,
+            shown,
+            writer.begun_by_import(self.watch.name, asked),
+        )
 
     def slices(self, writer: Writer, load: str, unseen: set[str]) -> list[Slice]:
         """Return the parts of the watch, shown by a load but for those with a member that is among ``unseen``: they are to be swept."""
@@ -135,7 +143,7 @@ def load_bulk(
     if whole is not None and joining is not None and is_whole and stands_for >= (joining.oldest or ""):
         row = replace(row, watch=whole.watch.name)
         tally.slices = whole.slices(writer, stands_for, joining.members - tally.seen)
-    return finish(row, ended, tally, error, writer=writer, now=now)
+    return finish(row, ended, tally, error, writer=writer, now=now, previous_load=joining.oldest if joining is not None else None)
 
 
 @contextmanager

@@ -63,8 +63,8 @@ class Outcome:
 
     ``poll`` is its row; ``skipped`` has a sentence for each record left out, ``notes`` what else is worth saying once;
     ``previous_load`` is the load (ISO day) of the last complete poll before; ``error`` is what
-    went wrong. ``modules`` counts the changes by the first word of their field, ``lags`` are the seconds from posted to seen of each
-    update.
+    went wrong. ``older`` counts those of the skipped that are only older than what the store has. ``modules`` counts the changes by the
+    first word of their field, ``lags`` are the seconds from posted to seen of each update.
     """
 
     poll: Poll
@@ -72,6 +72,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     previous_load: str | None = None
     error: TrialsyncError | None = None
+    older: int = 0
     modules: Mapping[str, int] = field(default_factory=dict)
     lags: tuple[float, ...] = ()
 
@@ -125,7 +126,8 @@ def poll(
             raise _backwards(before.data_timestamp or before.load, row.data_timestamp or row.load)
         else:
             shown = before.load if before else None
-            joining = Joining(watch.name, writer.members(watch.name), same_query, shown, shown) if followed else None
+            begun = writer.begun_by_import(watch.name, asked)
+            joining = Joining(watch.name, writer.members(watch.name), same_query, shown, shown, begun=begun) if followed else None
             receiver = Receiver(writer, Origin.POLL, started, policy.baseline, tally, joining)
             row, concluded = _pass(
                 watch,
@@ -207,7 +209,6 @@ def _pass(
         if lacking:
             # What the import did not have is no news: it is seen for the first time.
             receiver.tally.notes.append(f"{watch.name}: the import lacked {lacking:,} of its studies; they join it without a row")
-            receiver = replace(receiver, joining=replace(receiver.joining, announced=False))
             before = None
     writer, joining = receiver.writer, receiver.joining
     large = joining is not None and len(joining.members) > policy.incremental_above and can_be_narrowed(watch)
@@ -335,7 +336,7 @@ def finish(
         *_of_fields(tally, writer, row.load),
         *_of_the_registry(tally, writer, row),
     )
-    return Outcome(row, tuple(tally.skipped), notes, previous_load, error, dict(tally.modules), tuple(tally.lags))
+    return Outcome(row, tuple(tally.skipped), notes, previous_load, error, tally.older, dict(tally.modules), tuple(tally.lags))
 
 
 def _log_end(row: Poll, ended: Ended, *, stopped: bool) -> None:
