@@ -475,3 +475,22 @@ def test_the_same_seed_makes_the_same_loads() -> None:
             assert posted == held.get(line.nct_id) or previous == "" or previous < posted <= line.load
             assert previous == "" or date.fromisoformat(posted).weekday() < 5 or posted == held.get(line.nct_id)
             held[line.nct_id] = posted
+
+
+def test_each_part_of_the_work_is_told_by_its_name(tmp_path: Path) -> None:
+    """Whoever watches hears of what moved and of each part of the sweep apart; a whole walk has no parts."""
+    studies = [invent(number, first_posted=f"2025-06-{number:02d}") for number in range(1, 25)]
+    world = World(tmp_path, publish(studies, [status(studies[6], "SUSPENDED", DAYS[1])]))
+    told: list[tuple[int, int | None, str]] = []
+
+    def hear(done: int, total: int | None, part: str = "", /) -> None:
+        told.append((done, total, part))
+
+    world.poll(EVERYTHING, policy=MOVED, progress=hear)
+    assert {part for _, _, part in told} == {""}
+    assert told[-1][0] == told[-1][1]
+    told.clear()
+    world.next(EVERYTHING, policy=MOVED, progress=hear)
+    parts = list(dict.fromkeys(part for _, _, part in told))
+    assert parts == ["what moved", *(f"sweep {place} of {len(parts) - 1}" for place in range(1, len(parts)))]
+    assert len(parts) > 1
