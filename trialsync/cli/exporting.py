@@ -118,7 +118,7 @@ def export_(
     extract.check(wanted, until, given)
     extraction = Extraction(wanted, asked.wanted(present, housekeeping=True), until, contacts=contacts)
     with (
-        interruptible(lambda: f"{path} is as it was before"),
+        interruptible(lambda: f"{path} is as it was before" if path.exists() else f"{path} is not written"),
         app.reader() as reader,
         progress(f"exporting {wanted.what}", "rows") as told,
     ):

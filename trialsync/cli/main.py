@@ -130,7 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say("interrupted")
         sys.exit(_INTERRUPTED)
     except Interrupted as stopped:
-        say(f"interrupted: {stopped}")
+        # A terminal shows the key that was pressed, as ^C.
+        say(*([""] if sys.stderr.isatty() else []), f"interrupted: {stopped}")
         sys.exit(_INTERRUPTED)
     except (_EnoughError, BrokenPipeError):
         # No error of ours.
