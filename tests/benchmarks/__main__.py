@@ -3,7 +3,7 @@
     .venv/bin/python -m tests.benchmarks [compare | unchanged | importing | memory]...
     .venv/bin/python -m tests.benchmarks soak [--minutes 15]
     .venv/bin/python -m tests.benchmarks registry [--studies 20000]
-    .venv/bin/python -m tests.benchmarks asking [--studies 20000 --changes 400000]
+    .venv/bin/python -m tests.benchmarks asking [--studies 20000 --changes 400000] [--keep FOLDER]
     .venv/bin/python -m tests.benchmarks side_by_side [--studies 4900]
 
 Prints one line a budget, and ends with 1 where one is missed. All of them take about ten minutes, ``memory`` most of it; the soak of the
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from trialsync import log
 
@@ -33,12 +34,15 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (these by default), {APART}")
     parser.add_argument("--minutes", type=float, default=15.0, help="how long soak goes on (15)")
     parser.add_argument("--studies", type=int, help="how large a registry, or the store that is asked, is (20,000; side_by_side 4,900)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="where the store that is asked is kept (the folder for temporary files)"
+    )
     parser.add_argument("--changes", type=int, default=asking.CHANGES, help="how many changes the store that is asked has (400,000)")
     asked = parser.parse_args()
     apart = {
         "soak": lambda: soak.run(asked.minutes),
         "registry": lambda: registry.run(asked.studies or STUDIES),
-        "asking": lambda: asking.run(asked.studies or STUDIES, asked.changes),
+        "asking": lambda: asking.run(asked.studies or STUDIES, asked.changes, asked.keep),
         "side_by_side": lambda: side_by_side.run(asked.studies or side_by_side.STUDIES),
     }
     names = asked.names or list(BENCHMARKS)

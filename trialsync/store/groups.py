@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from trialsync.store.sources import BY_STUDY, Source, count_words
+from trialsync.store.sources import BY_STUDY, FIRST, Source, count_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,12 @@ _SHARE: Final = 100
 """A group is small with so many studies, or one in so many of all: then a walk would pass by so many rows that looking up is quicker."""
 
 _GATHERED: Final = 100_000
-"""Of so many studies or rows that hold a word a list is made; whether one of more holds it is looked up row by row."""
+_TOLD: Final = 300_000
+"""Of so many studies, or rows, that hold a word a list is made; whether one of more holds it is looked up one by one, the sooner found."""
+
+
+_SAMPLE: Final = 10
+_ENDS: Final = ("min", "max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,8 @@ class Groups:
         self.connection = connection
         # Never what a row is looked up by, which the sign says: a list of many studies would be gone through for each row.
         self._study = "+s.id" if baseline else "+c.study_id"
-        self._small = max(_SMALL, (connection.value("SELECT max(id) FROM studies") or 0) // _SHARE)
+        self._last = connection.value("SELECT max(id) FROM studies") or 0
+        self._small = max(_SMALL, self._last // _SHARE)
 
     def of(self, table: str, column: str, keys: Sequence[Json]) -> Part:
         """Return the condition that a study stands in a table under one of these keys; the table's own key begins with the two."""
@@ -61,17 +67,24 @@ class Groups:
 
     def speaking(self, query: str) -> Part:
         """Return the condition that a study's words are as a query of FTS5 wants them."""
-        number = count_words(self.connection, "study_words", query, _GATHERED + 1)
+        number = count_words(self.connection, "study_words", query, self._small + 1)
         if number <= self._small:
             sql = "SELECT rowid FROM study_words WHERE study_words MATCH ?"
             return self._these(tuple(study for (study,) in self.connection.rows(sql, (query,))))
-        return _holding("study_words", self._study, query, number)
+        is_gathered = self._is_held_by(_GATHERED, "study_words", query, FIRST, self._last)
+        return _holding("study_words", self._study, query, is_gathered=is_gathered)
 
     def told(self, term: str) -> Part:
         """Return the condition that a row's own before or after holds a word, a term of FTS5."""
-        number = count_words(self.connection, "change_words", term, _GATHERED + 1)
-        part = _holding("change_words", "c.id", term, number)
+        bounds = (self.connection.value(f"SELECT {end}(id) FROM changes INDEXED BY changes_by_id WHERE baseline = 0") for end in _ENDS)
+        first, last = (number or FIRST for number in bounds)
+        part = _holding("change_words", "c.id", term, is_gathered=self._is_held_by(_TOLD, "change_words", term, first, last))
         return Part(part.text, part.values, Source(words=(term,)))
+
+    def _is_held_by(self, most: int, table: str, query: str, first: int, last: int) -> bool:
+        """Return whether so many rows at most hold words, as a part of them, the last by id, leads one to expect: counting takes long."""
+        start = last - (last - first) // _SAMPLE
+        return count_words(self.connection, table, query, most // _SAMPLE + 1, start, last) <= most // _SAMPLE
 
     def _these(self, studies: tuple[int, ...]) -> Part:
         return Part(f"{self._study} IN {_LISTED}", [_json(studies)], Source(((BY_STUDY, studies),)))
@@ -88,8 +101,8 @@ def countries(connection: Connection) -> list[str]:
     return [name for (name,) in connection.rows(sql)]
 
 
-def _holding(table: str, number: str, query: str, rows: int) -> Part:
-    if rows <= _GATHERED:
+def _holding(table: str, number: str, query: str, *, is_gathered: bool) -> Part:
+    if is_gathered:
         return Part(f"{number} IN (SELECT rowid FROM {table} WHERE {table} MATCH ?)", [query])
     return Part(f"EXISTS (SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = {number})", [query])
 

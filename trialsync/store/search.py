@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from trialsync.store.filters import conditions
-from trialsync.store.sources import FIRST, LAST, first_seen
+from trialsync.store.sources import FIRST, LAST, first_seen, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trialsync.store.filters import ChangeFilter
     from trialsync.store.sources import Source
 
-_BLOCK: Final = 250
+_BLOCK: Final = 1_000
 _LARGEST_BLOCK: Final = 8_000
 _GROWTH: Final = 4
 
@@ -74,8 +74,12 @@ class Search:
         if wanted.seen_since and not wanted.baseline and not within.newest_first:
             # Nothing before can be wanted, and it may be nearly everything.
             within = replace(within, after=max(within.bounds[0], first_seen(connection, wanted.seen_since)) - 1)
+        several = len(self._found.choice.sources) > 1
+        if several and not wanted.baseline and (wanted.since or wanted.until) and (ids := span(connection, wanted.since, wanted.until)):
+            low, high = within.bounds
+            within = replace(within, after=max(low, ids[0]) - 1, up_to=min(high, ids[1]))
         self._within = within
-        self._source = None if wanted.baseline else self._found.choice.best(connection)
+        self._source = None if wanted.baseline else self._found.choice.best(connection, *within.bounds)
 
     def rows(self, columns: str = "c.id") -> Iterator[tuple[Any, ...]]:
         """Yield these columns of the rows that the filter wants, by id, one at a time; the first column has to be the id."""
@@ -150,10 +154,8 @@ class Search:
 
     def _among(self, candidates: Iterator[int], columns: str) -> Iterator[tuple[Any, ...]]:
         """Yield the rows that are wanted among candidates, which are looked at by more and more at a time."""
-        sql = (
-            f"SELECT {columns} FROM json_each(?) j CROSS JOIN changes c ON c.id = j.value {self._found.where} "
-            f"ORDER BY c.id {self._within.order}"
-        )
+        # They stand in order, and each is looked at in its turn: put in order again, all of them would be before the first is told.
+        sql = f"SELECT {columns} FROM json_each(?) j CROSS JOIN changes c ON c.id = j.value {self._found.where}"
         size = _BLOCK
         while block := list(islice(candidates, size)):
             yield from self._db.rows(sql, (orjson.dumps(block).decode(), *self._found.parameters))

@@ -33,6 +33,7 @@ FEW_KEYS: Final = 3
 
 
 _LOOK_BACK: Final = 100_000
+_MOST_DAYS: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,11 @@ class Source:
         return Source(self.keys + other.keys, self.words + other.words, self.days + other.days)
 
     @property
+    def is_of_days(self) -> bool:
+        """Return whether the candidates are the rows of some days."""
+        return bool(self.days) or (self.keys[:1] != () and self.keys[0][0] is BY_DATE)
+
+    @property
     def single(self) -> tuple[Index, tuple[Any, ...]] | None:
         """Return the index and the keys where there is one index of the log itself, and few keys."""
         if self.words or self.days or len(self.keys) != 1:
@@ -89,20 +95,23 @@ class Source:
         index, keys = self.keys[0]
         return (index, keys) if index.table == "changes" and index is not BY_COUNTRY and len(keys) <= FEW_KEYS else None
 
-    def count(self, connection: Connection) -> int:
-        """Return how many candidates there are, without counting far past COUNTED."""
+    def count(self, connection: Connection, low: int = FIRST, high: int = LAST) -> int:
+        """Return how many candidates there are between two ids, both included, without counting far past COUNTED."""
         found = 0
         for index, keys in self.keys:
             found += connection.value(
                 f"SELECT count(*) FROM (SELECT 1 FROM json_each(?) j CROSS JOIN {index.source} WHERE {index.held} "
-                f"AND {index.column} IS j.value LIMIT ?)",
-                (_json(keys), COUNTED),
+                f"AND {index.column} IS j.value AND {index.table}.{index.id} BETWEEN ? AND ? LIMIT ?)",
+                (_json(keys), low, high, COUNTED),
             )
         for query in self.words:
-            found += count_words(connection, "change_words", query, COUNTED)
+            found += count_words(connection, "change_words", query, COUNTED, low, high)
         for days in self.days:
-            sql = f"SELECT count(*) FROM (SELECT 1 FROM {BY_DATE.source} WHERE baseline = 0 AND date BETWEEN ? AND ? LIMIT ?)"
-            found += connection.value(sql, (*_bounds(days), COUNTED))
+            sql = (
+                f"SELECT count(*) FROM (SELECT 1 FROM {BY_DATE.source} WHERE baseline = 0 AND date BETWEEN ? AND ? "
+                "AND id BETWEEN ? AND ? LIMIT ?)"
+            )
+            found += connection.value(sql, (*_bounds(days), low, high, COUNTED))
         return found
 
     def ids(self, connection: Connection, low: int, high: int, *, newest_first: bool) -> Iterator[int]:
@@ -121,9 +130,10 @@ class Source:
             last = number
 
 
-def count_words(connection: Connection, table: str, query: str, most: int) -> int:
-    """Return how many rows of one of the two indexes for words hold them, without counting past ``most``."""
-    return int(connection.value(f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)", (query, most)))
+def count_words(connection: Connection, table: str, query: str, most: int, low: int = FIRST, high: int = LAST) -> int:
+    """Return how many rows of one of the two indexes for words, between two ids, hold them, without counting past ``most``."""
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?)"
+    return int(connection.value(sql, (query, low, high, most)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +155,8 @@ class _Within:
         found = self.connection.rows(sql, (_json(keys), self.low, self.high))
         return [(number, key) for number, key in found if number is not None]
 
-    def heads_of_days(self, first: str, last: str) -> list[tuple[int, Any]]:
-        """Return the first id of each day of a range that has one, with the day."""
+    def heads_of_days(self, first: str, last: str, most: int = -1) -> list[tuple[int, Any]]:
+        """Return the first id of each day of a range that has one, with the day, of no more than ``most`` days where that is no -1."""
         # A day and its first id are looked up at once, behind the day before: there may be thousands of days.
         head = (
             f"SELECT id || ' ' || date FROM {BY_DATE.source} WHERE baseline = 0 AND date {{}} "
@@ -158,10 +168,10 @@ class _Within:
         sql = (
             f"WITH RECURSIVE d (head) AS (SELECT ({head.format(f'{start} AND date {end}')}) UNION ALL "
             f"SELECT ({head.format(f'{behind} AND date {end}')}) FROM d WHERE d.head IS NOT NULL) "
-            f"SELECT {day}, CAST(d.head AS INTEGER) FROM d WHERE d.head IS NOT NULL"
+            f"SELECT {day}, CAST(d.head AS INTEGER) FROM d WHERE d.head IS NOT NULL LIMIT ?3"
         )
         found, outside = [], []
-        for day, number in self.connection.rows(sql, (first, last)):
+        for day, number in self.connection.rows(sql, (first, last, most)):
             if self.low <= number <= self.high:
                 found.append((number, day))
             else:
@@ -197,11 +207,14 @@ class Choice:
 
     sources: list[Source] = field(default_factory=list)
 
-    def best(self, connection: Connection) -> Source | None:
-        """Return the source with the fewest candidates, the earlier one where they are as many; ``None`` where there is none."""
+    def best(self, connection: Connection, low: int = FIRST, high: int = LAST) -> Source | None:
+        """Return the source with the fewest candidates between two ids, ``None`` where there is none.
+
+        Where very many are in each, those of days are looked through: of the others the wanted ones may all stand at the far end.
+        """
         if len(self.sources) <= 1:
             return self.sources[0] if self.sources else None
-        return min(self.sources, key=lambda source: min(source.count(connection), COUNTED))
+        return min(self.sources, key=lambda source: (min(source.count(connection, low, high), COUNTED), not source.is_of_days))
 
 
 def dates(connection: Connection, since: str | None, until: str | None) -> Source:
@@ -213,6 +226,20 @@ def dates(connection: Connection, since: str | None, until: str | None) -> Sourc
     )
     found = tuple(day for (day,) in connection.rows(sql, (*_bounds((since, until)), FEW_KEYS + 1)))
     return Source(((BY_DATE, found),)) if len(found) <= FEW_KEYS else Source(days=((since, until),))
+
+
+def span(connection: Connection, since: str | None, until: str | None) -> tuple[int, int] | None:
+    """Return the smallest and the greatest id of a row in a range of days (ISO), ``None`` where the days are too many to look.
+
+    What was recorded in the order of its dates, as nearly all is, then need not be looked for from the log's beginning or end.
+    """
+    ends = []
+    for newest_first in (False, True):
+        heads = _Within(connection, FIRST, LAST, newest_first=newest_first).heads_of_days(*_bounds((since, until)), _MOST_DAYS + 1)
+        if len(heads) > _MOST_DAYS:
+            return None
+        ends.append([number for number, _ in heads])
+    return min(ends[0], default=LAST), max(ends[1], default=FIRST)
 
 
 def _bounds(days: tuple[str | None, str | None]) -> tuple[str, str]:
