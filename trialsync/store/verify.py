@@ -162,7 +162,8 @@ def _problems(connection: Connection, number: int, watched: Watched) -> Iterator
             if told is not None and place % _TOLD_EVERY == 0:
                 told(place, total)
             wrong = list(_study_problems(connection, nct_id, latest))
-            yield from wrong or replay_problems(connection, nct_id)
+            # Where there is one version there is nothing to replay, and nothing to read again for it.
+            yield from wrong or (replay_problems(connection, nct_id) if latest > 1 else ())
         for (nct_id,) in connection.rows(_OTHER_COUNTRIES):
             yield f"{nct_id}: its countries are not those of its latest version"
     with watched("counting the log", "parts"):
