@@ -342,7 +342,8 @@ HISTORY_AND_NOTICES: Final = (
         UNIQUE (load, field, kind)
     ) STRICT
     """,
-    # How many words a row has nobody asks. The words of the log are put in by the migration itself.
+    # How many words a study has nobody asks. The words of the log, of which each row has each once, are put in by the migration itself;
+    # what counts them stays, since a table without content can't be read from end to end otherwise, as Datasette does.
     "DROP TABLE study_words",
     """
     CREATE VIRTUAL TABLE study_words USING fts5 (
@@ -351,7 +352,7 @@ HISTORY_AND_NOTICES: Final = (
     """,
     "INSERT INTO study_words (study_words) VALUES ('rebuild')",
     "DROP TABLE change_words",
-    "CREATE VIRTUAL TABLE change_words USING fts5 (value, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2')",
+    "CREATE VIRTUAL TABLE change_words USING fts5 (value, content = '', tokenize = 'unicode61 remove_diacritics 2')",
     # How far back the registry's history of a study is recorded; a study need not be in the store while its history is being fetched.
     """
     CREATE TABLE histories (
