@@ -106,8 +106,8 @@ class Conditions:
         )
 
 
-def conditions(connection: Connection, wanted: ChangeFilter) -> Conditions:
-    """Return a filter as SQL conditions.
+def conditions(connection: Connection, wanted: ChangeFilter, *, many: bool = False) -> Conditions:
+    """Return a filter as SQL conditions; with ``many`` they are made for very many rows to be looked at.
 
     Raises UnknownWatch for a watch that the store does not know, BadFilter for a filter that nothing could ever match.
     """
@@ -117,7 +117,7 @@ def conditions(connection: Connection, wanted: ChangeFilter) -> Conditions:
     found = Conditions()
     if not wanted.baseline:
         found.add("c.baseline = 0")
-    groups = Groups(connection, baseline=wanted.baseline)
+    groups = Groups(connection, baseline=wanted.baseline, many=many)
     _add_studies(found, connection, wanted)
     found.either(_fact(wanted.facts) for _ in wanted.facts[:1])
     if wanted.watches:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from trialsync.store.sightings import Seen
     from trialsync.store.study_filters import StudyFilter
 
+_MANY: Final = 2_000
 _LAST_DAY: Final = "9999-12-31"
 _COMPLETE: Final = "AND p.ended = 'complete'"
 
@@ -136,7 +137,8 @@ class Reader:
         ``up_to`` is the greatest id that is wanted; ``limit`` None is no limit. Without ``values`` baseline rows have none, which saves
         reading their versions. Raises BadFilter, UnknownWatch, StoreDamaged.
         """
-        for (number,) in islice(Search(self._db, wanted, Range(after, up_to, newest_first)).rows(), limit):
+        many = limit is None or limit > _MANY
+        for (number,) in islice(Search(self._db, wanted, Range(after, up_to, newest_first), many=many).rows(), limit):
             row = self._db.row("SELECT * FROM change_log WHERE id = ?", (number,))
             if row is not None:
                 yield self._log.change(row, values=values)
@@ -171,7 +173,7 @@ class Reader:
 
     def count(self, wanted: ChangeFilter, *, after: int | None = None) -> int:
         """Return how many rows a filter wants. Raises BadFilter, UnknownWatch."""
-        return Search(self._db, wanted, Range(after)).count().rows
+        return Search(self._db, wanted, Range(after), many=True).count().rows
 
     def counted(self, wanted: ChangeFilter, *, after: int | None = None, most: int | None = None, looked: int | None = None) -> Counted:
         """Return how many rows a filter wants, the newest first, as far as they can be counted soon.
@@ -179,7 +181,7 @@ class Reader:
         What is past ``most`` rows, or many more than ``looked`` candidates away from the newest, is not counted. Raises BadFilter,
         UnknownWatch.
         """
-        return Search(self._db, wanted, Range(after, newest_first=True)).count(most=most, looked=looked)
+        return Search(self._db, wanted, Range(after, newest_first=True), many=True).count(most=most, looked=looked)
 
     def hidden(self, wanted: ChangeFilter, *, after: int | None = None, looked: int | None = None) -> Hidden:
         """Return how many rows a filter leaves out because they are housekeeping, and how many because they are baseline.
@@ -188,7 +190,7 @@ class Reader:
         """
         baseline = Counted(0, whole=True)
         if not wanted.baseline:
-            first = Search(self._db, replace(wanted, baseline=True), Range(after), baseline_alone=True)
+            first = Search(self._db, replace(wanted, baseline=True), Range(after), baseline_alone=True, many=True)
             baseline = first.count(looked=looked)
         return Hidden(self.quiet(wanted, after=after, looked=looked), baseline)
 

@@ -62,13 +62,16 @@ class Counted:
 class Search:
     """A filter over one range of the log: its groups of studies are looked up once, and its source is chosen.
 
-    Columns that are asked for are of ``changes c``, ``fields f``, ``versions v`` and ``studies s``. Raises BadFilter, UnknownWatch.
+    With ``many``, very many rows will be read or counted. Columns that are asked for are of ``changes c``, ``fields f``, ``versions v`` and
+    ``studies s``. Raises BadFilter, UnknownWatch.
     """
 
-    def __init__(self, connection: Connection, wanted: ChangeFilter, within: Range, *, baseline_alone: bool = False) -> None:
+    def __init__(
+        self, connection: Connection, wanted: ChangeFilter, within: Range, *, baseline_alone: bool = False, many: bool = False
+    ) -> None:
         self._db = connection
         self._baseline = wanted.baseline
-        self._found = conditions(connection, wanted)
+        self._found = conditions(connection, wanted, many=many)
         if baseline_alone:
             self._found.add("c.baseline = 1")
         if wanted.seen_since and not wanted.baseline and not within.newest_first:

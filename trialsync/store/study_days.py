@@ -68,7 +68,7 @@ def study_days_in_blocks(
     Each day is whole, and stands where the first of its rows does. Raises BadFilter, UnknownWatch.
     """
     within = Range(after, newest_first=newest_first)
-    search = Search(connection, wanted, within)
+    search = Search(connection, wanted, within, many=True)
     rows = search.rows(f"c.id, v.nct_id, {_DATE}")
     while block := list(islice(rows, size)):
         met: dict[Key, int] = {}
