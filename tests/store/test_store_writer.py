@@ -217,11 +217,11 @@ def test_watches_know_who_is_in_them(store: Path) -> None:
         writer.join("w", STUDIES, "2026-02-05")
         writer.leave("w", [FIRST_ID, "NCT00000002"], "2026-02-06")
         writer.join("w", ["NCT00000002"], "2026-02-06")
-        assert writer.members("w") == {"NCT00000002", "NCT00000003"}
+        assert set(writer.members("w")) == {"NCT00000002", "NCT00000003"}
         assert writer.left("w") == {FIRST_ID}
         writer.join("w", [FIRST_ID], "2026-02-09")
         assert writer.left("w") == set()
-        assert writer.members("v") == set()
+        assert not writer.members("v")
         with pytest.raises(UnknownWatch, match="no watch 'v'"):
             writer.join("v", STUDIES, "2026-02-04")
         poll_of(writer, "w", "2026-02-09")
@@ -243,7 +243,7 @@ def test_a_watch_is_joined_by_studies_alone(store: Path) -> None:
         with writer.page():
             writer.join("w", [FIRST_ID], "2026-02-04")
             add_in_page(writer, FIRST, "2026-02-04")
-        assert writer.members("w") == {FIRST_ID}
+        assert set(writer.members("w")) == {FIRST_ID}
 
 
 def test_polls_come_back(store: Path) -> None:

@@ -278,5 +278,5 @@ def test_asking_who_writes_hinders_no_writer(world: World) -> None:
     timer = threading.Timer(0.002, os.close, [looking])
     timer.start()
     with world.writer() as writer:
-        assert writer.members(ATAXIA.name) == set()
+        assert not writer.members(ATAXIA.name)
     timer.join()

@@ -16,6 +16,7 @@ from trialsync.model import is_day, nct_id
 from trialsync.registry import query
 from trialsync.registry.answers import aliases_of, number_of
 from trialsync.study import record
+from trialsync.study.nct_set import NctSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,11 +105,11 @@ class Walk:
 
     def _forget(self) -> None:
         """Begin with nothing seen."""
-        self._seen: list[set[int]] = [set() for _ in self._batches]
+        self._seen = [NctSet() for _ in self._batches]
         self._totals: list[int | None] = [None for _ in self._batches]
         self._done: list[bool] = [False for _ in self._batches]
         self._bad: list[list[str]] = [[] for _ in self._batches]
-        self._given: set[int] = set()
+        self._given = NctSet()
         self._strange: dict[str, None] = {}
         self.aliases = {}
 
@@ -126,7 +127,7 @@ class Walk:
     @property
     def missing(self) -> tuple[str, ...]:
         """Return the NCT numbers asked that the registry did not return, under their own or another number."""
-        return tuple(number for number in self._asked if int(number[3:]) not in self._given and number not in self.aliases)
+        return tuple(number for number in self._asked if number not in self._given and number not in self.aliases)
 
     @property
     def bad(self) -> tuple[str, ...]:
@@ -173,7 +174,7 @@ class Walk:
         parameters = {**self._batches[index], **self._fields}
         self._bad[index] = []
         tokens: set[str] = set()
-        here: set[int] = set()
+        here = NctSet()
         token: str | None = None
         empty = 0
         while True:
@@ -183,9 +184,9 @@ class Walk:
             given, bad = self._sorted(index, page)
             yield WalkPage(given, self.load, self._first, self.distinct, self._expected(), self.restarts, bad)
             self._first = False
-            keys = {int(number[3:]) for fetched in page.studies if (number := number_of(fetched.study))}
-            known = bool(keys) and keys <= here
-            here |= keys
+            numbers = NctSet(number for fetched in page.studies if (number := number_of(fetched.study)))
+            known = bool(numbers) and numbers <= here
+            here |= numbers
             empty = 0 if page.studies or page.bad else empty + 1
             token = page.next_token
             if token is None or (self._adds_up(index) and (known or token in tokens or self._repeats)):
@@ -230,16 +231,15 @@ class Walk:
             if number is None:
                 bad.append("a record without a usable NCT number")
                 continue
-            key = int(number[3:])
-            self._seen[index].add(key)
-            if key in self._given:
+            self._seen[index].add(number)
+            if number in self._given:
                 continue
             merged = [alias for alias in aliases_of(fetched.study) if alias in self._asked]
             if self._asked and number not in self._asked and not merged:
                 strange.append(f"{number}: the registry returned it without being asked for it")
                 continue
             self.aliases.update(dict.fromkeys(merged, number))
-            self._given.add(key)
+            self._given.add(number)
             given.append(fetched)
         self._bad[index].extend(bad)
         self._strange.update(dict.fromkeys(strange))

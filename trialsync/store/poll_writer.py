@@ -14,6 +14,7 @@ from trialsync.store.page import Pages
 from trialsync.store.rows import POLL_COLUMNS, CompletePoll, poll
 from trialsync.store.seal import seal_poll
 from trialsync.study.fields import PRESENCE
+from trialsync.study.nct_set import NctSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -58,13 +59,13 @@ class PollWriter(Pages):
     def __init__(self, connection: Connection, now: Callable[[], datetime]) -> None:
         super().__init__(connection, now)
         self._coverage = Coverage(connection)
-        self._covered: dict[int, set[str]] = {}
-        self._page_covered: dict[int, set[str]] = {}
+        self._covered: dict[int, NctSet] = {}
+        self._page_covered: dict[int, NctSet] = {}
 
     def _keep(self) -> None:
         super()._keep()
         for poll_id, nct_ids in self._page_covered.items():
-            self._covered.setdefault(poll_id, set()).update(nct_ids)
+            self._covered.setdefault(poll_id, NctSet()).update(nct_ids)
         self._page_covered = {}
 
     def _drop(self) -> None:
@@ -113,7 +114,7 @@ class PollWriter(Pages):
                     poll.id,
                 ),
             )
-            covered = self._covered.get(poll.id, set()) | self._page_covered.get(poll.id, set())
+            covered = self._covered.get(poll.id, NctSet()) | self._page_covered.get(poll.id, NctSet())
             if covered:
                 self._write_covered(poll.id, covered)
             seal_poll(self._db, poll.id)
@@ -125,17 +126,17 @@ class PollWriter(Pages):
         A complete poll of a whole watch covers its members and needs none of this.
         """
         kept = self._page_covered if self._in_page else self._covered
-        kept.setdefault(poll_id, set()).update(nct_ids)
+        kept.setdefault(poll_id, NctSet()).update(nct_ids)
 
     def unshown(self, poll_id: int, nct_ids: Iterable[str]) -> None:
         """Note, before a poll of a whole watch ends complete, which members it did not show: it confirms nothing of them."""
-        numbers = set(nct_ids)
+        numbers = NctSet(nct_ids)
         if numbers:
             with self._db.atomic():
                 self._db.execute("UPDATE polls SET unshown = ? WHERE id = ?", (codec.pack_ids(numbers), poll_id))
                 seal_poll(self._db, poll_id)
 
-    def _write_covered(self, poll_id: int, nct_ids: set[str]) -> None:
+    def _write_covered(self, poll_id: int, nct_ids: NctSet) -> None:
         earlier = self._db.value("SELECT covered FROM polls WHERE id = ?", (poll_id,))
         if earlier is not None:
             nct_ids = nct_ids | codec.unpack_ids(earlier)

@@ -10,6 +10,7 @@ from trialsync.errors import UnknownWatch
 from trialsync.model import Slice, instant
 from trialsync.store.page import Pages
 from trialsync.store.seal import seal_poll
+from trialsync.study.nct_set import NctSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,14 +36,14 @@ class WatchWriter(Pages):
         """Write a watch down by its name alone, as nothing could be asked for it yet; one that is known stays as it is."""
         self._db.execute("INSERT OR IGNORE INTO watches (name, \"query\", since) VALUES (?, '', ?)", (name, instant(self._now())))
 
-    def members(self, name: str) -> set[str]:
+    def members(self, name: str) -> NctSet:
         """Return the numbers of the studies that are in a watch now; of a watch that was never saved, none."""
-        return {
+        return NctSet(
             nct_id
             for (nct_id,) in self._db.rows(
                 "SELECT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id WHERE w.name = ? AND m.left_load IS NULL", (name,)
             )
-        }
+        )
 
     def left(self, name: str) -> set[str]:
         """Return the numbers of the studies that were in a watch and are in it no more; they stay followed."""

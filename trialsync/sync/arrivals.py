@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trialsync.store.rows import Known
     from trialsync.store.writer import Writer
     from trialsync.study.diff import BaselineFields
+    from trialsync.study.nct_set import NctSet
     from trialsync.sync.ready import Ready
     from trialsync.sync.tally import Tally
 
@@ -107,7 +108,7 @@ class Joining:
     """
 
     watch: str
-    members: set[str]
+    members: NctSet
     announced: bool
     previous_load: str | None
     not_before: str | None

@@ -23,6 +23,7 @@ from trialsync.registry.files import BadRecord, study_in
 from trialsync.registry.sources import shown
 from trialsync.study import record
 from trialsync.study.fingerprint import bytes_digest, load_label
+from trialsync.study.nct_set import NctSet
 from trialsync.sync.arrivals import Joining, Receiver, Unread
 from trialsync.sync.garbage import few_collections
 from trialsync.sync.moved import plan
@@ -83,7 +84,7 @@ class Whole:
             writer.begun_by_import(self.watch.name, asked),
         )
 
-    def slices(self, writer: Writer, load: str, unseen: set[str]) -> list[Slice]:
+    def slices(self, writer: Writer, load: str, unseen: NctSet) -> list[Slice]:
         """Return the parts of the watch, shown by a load but for those with a member that is among ``unseen``: they are to be swept."""
         parts = plan(writer.members_posted(self.watch.name), self.sweep_days)
         return [
@@ -113,7 +114,7 @@ def load_bulk(
     started = instant(now())
     asked = query.canonical(whole.watch) if whole is not None else None
     poll_id = writer.begin_poll(watch=None, origin=Origin.IMPORT, load=None, data_timestamp=None, query=asked, started=started)
-    tally, loads = Tally(), dict[str, set[str]]()
+    tally, loads = Tally(), dict[str, NctSet]()
     joining = whole.joining(writer) if whole is not None else None
     receiver = Receiver(writer, Origin.IMPORT, started, baseline, tally, joining)
     error: FileError | None = None
@@ -127,7 +128,7 @@ def load_bulk(
                 before = tally.unchanged
                 receiver.page(arrivals)
                 for arrival in arrivals:
-                    loads.setdefault(arrival.load, set()).add(arrival.nct_id)
+                    loads.setdefault(arrival.load, NctSet()).add(arrival.nct_id)
                 if progress is not None:
                     done += len(entries)
                     progress(done, count, "already in the store" if tally.unchanged - before == len(entries) else "")
@@ -136,7 +137,7 @@ def load_bulk(
         # The page under way was not kept; what it would have confirmed is not told apart from what the pages before it did.
         tally.seen.clear()
     stands_for = max(loads, default="")
-    tally.seen &= loads.get(stands_for, set())
+    tally.seen &= loads.get(stands_for, NctSet())
     row = Poll(poll_id, None, Origin.IMPORT, stands_for or None, None, started, None, None)
     ended = Ended.COMPLETE if error is None else Ended.PARTIAL if tally.studies else Ended.FAILED
     is_whole = error is None and not tally.skipped and len(loads) == 1

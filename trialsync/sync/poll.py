@@ -15,6 +15,7 @@ from trialsync.model import Ended, Origin, Poll, instant
 from trialsync.registry import query
 from trialsync.registry.walk import Walk
 from trialsync.study import record
+from trialsync.study.nct_set import NctSet
 from trialsync.sync.arrivals import Arrival, Joining, Receiver
 from trialsync.sync.garbage import few_collections
 from trialsync.sync.moved import can_be_narrowed, import_lacks, plan, walk_moved
@@ -270,7 +271,7 @@ def _record(
 
     What this walk had seen when a new load made it start over says nothing of that load: it is seen again, or was not shown.
     """
-    restarts, seen_before = 0, set(receiver.tally.seen)
+    restarts, seen_before = 0, NctSet(receiver.tally.seen)
     for page in walk.pages():
         if page.restarts > restarts:
             receiver.tally.seen.intersection_update(seen_before)

@@ -14,6 +14,7 @@ from trialsync.model import By, Kind, Presence, Watch
 from trialsync.registry.query import narrowed
 from trialsync.registry.walk import Walk
 from trialsync.study import record
+from trialsync.study.nct_set import NctSet
 from trialsync.sync.arrivals import Arrival, membership_change, presence_change
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Unseen:
     were walked.
     """
 
-    missing: set[str] = field(default_factory=set)
+    missing: NctSet = field(default_factory=NctSet)
     former: set[str] = field(default_factory=set)
     never: set[str] = field(default_factory=set)
     aliases: dict[str, str] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class Unseen:
 def unseen_of(watch: Watch, walk: Walk, receiver: Receiver) -> Unseen:
     """Return what a whole walk should have shown and did not."""
     writer, tally, joining = receiver.writer, receiver.tally, receiver.joining
-    known = set(writer.known(walk.missing))
+    known = NctSet(writer.known(walk.missing))
     members = joining.members if joining else known
     left = writer.left(watch.name) if joining and not watch.nct_ids else set()
     if joining and watch.nct_ids:
@@ -79,7 +80,7 @@ def unseen_of(watch: Watch, walk: Walk, receiver: Receiver) -> Unseen:
     )
 
 
-def _without_dropped(watch: Watch, walk: Walk, receiver: Receiver, joining: Joining) -> set[str]:
+def _without_dropped(watch: Watch, walk: Walk, receiver: Receiver, joining: Joining) -> NctSet:
     """Take out of a watch by numbers the studies that its list does not name any more, without a row; return those that stay."""
     dropped = joining.members - set(watch.nct_ids) - set(walk.aliases.values())
     if dropped:

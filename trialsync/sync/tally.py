@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trialsync.study.nct_set import NctSet
 from trialsync.sync.losses import Losses
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class Tally:
     skipped: list[str] = field(default_factory=list)
     older: int = 0
     notes: list[str] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
-    counted: set[str] = field(default_factory=set)
+    seen: NctSet = field(default_factory=NctSet)
+    counted: NctSet = field(default_factory=NctSet)
     never: set[str] = field(default_factory=set)
     joined: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
