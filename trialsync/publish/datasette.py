@@ -13,8 +13,8 @@ SOURCE: Final = "ClinicalTrials.gov"
 _SOURCE_URL: Final = "https://clinicaltrials.gov"
 
 _HIDDEN: Final = (
-    "contents", "fact_counts", "holder", "said", "slices", "occasions", "history_pages", "change_words", "study_words", "_sqlite_migrations",
-    "sqlite_sequence",
+    "contents", "fact_counts", "holder", "said", "slices", "occasions", "history_pages", "change_words", "study_words",
+    "_sqlite_migrations", "sqlite_sequence",
 )  # fmt: skip
 """What the store needs and a reader does not: compressed records, locks, bookkeeping, the indexes for words."""
 
