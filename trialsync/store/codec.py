@@ -38,7 +38,7 @@ DICTIONARIES: Final = {1: "studies-1.zdict", 3: "studies-2.zdict", WHOLE: "studi
 KEYFRAME: Final = 32
 """Every version whose number this divides stays whole, so that one bad blob, or a long history, costs at most this many."""
 
-_LEVEL: Final = 7
+_LEVEL: Final = 6
 _LARGEST_WINDOW: Final = 27
 _SMALLEST_WINDOW: Final = 10
 _SHORTEST_PREFIX: Final = 8
