@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 from trialsync.publish.privacy import change_without_contacts
 from trialsync.store.globs import Reach, reach
 from trialsync.store.study_filters import StudyFilter
+from trialsync.store.wording import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from trialsync.model import Json, LoggedChange
+    from trialsync.model import LoggedChange
     from trialsync.store.filters import ChangeFilter
     from trialsync.store.reader import Reader
 
@@ -59,7 +60,7 @@ class _Words:
         """Return whether all the words of one of some texts are there, or no text is given."""
         if not texts:
             return True
-        values = " ".join(f" {' '.join(_tokens(text))} " for value in (row.before, row.after) for text in _texts(value))
+        values = " ".join(f" {' '.join(_tokens(text))} " for value in (row.before, row.after) for text in words(value))
         return any(all(self._is_there(row.nct_id, word, values) for word in text.split() if any(map(str.isalnum, word))) for text in texts)
 
     def _is_there(self, nct_id: str, word: str, values: str) -> bool:
@@ -77,16 +78,3 @@ def _tokens(text: str) -> list[str]:
     """Return the words of a text as the index for words has them, capitals and accents apart."""
     plain = "".join(each for each in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(each))
     return _TOKEN.findall(plain)
-
-
-def _texts(value: Json) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield str(value)
