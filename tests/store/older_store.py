@@ -1,4 +1,4 @@
-"""A store as the first trialsync wrote it: made by the first migration alone, with the rows of a store of today."""
+"""A store as an earlier trialsync wrote it: made by the first migrations alone, with the rows of a store of today."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_first_schema(like: Path, path: Path) -> None:
-    """Make a store of schema 1 at ``path`` that holds what the store ``like`` holds."""
+def write_older_schema(like: Path, path: Path, number: int) -> None:
+    """Make a store of schema 1 or 2 at ``path`` that holds what the store ``like`` holds."""
     connection = create_file(path)
     try:
         connection.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
-        newer = [name for name in schema.due(connection) if not name.startswith("m001_")]
+        newer = sorted(set(schema.due(connection)) - set(schema.due(connection, number)))
         with connection.atomic():
             schema.MIGRATIONS.apply(connection.database, stop_before=newer)
         connection.execute("ATTACH ? AS newer", (str(like),))
         with connection.atomic():
             _copy_rows(connection)
             _make_words(connection)
-            _seal(connection)
+            if number == 1:
+                _seal(connection)
     finally:
         connection.close()
 
 
 def _copy_rows(connection: Connection) -> None:
-    """Copy the rows of every table, as far as the first schema has their columns."""
+    """Copy the rows of every table, as far as the older schema has their columns."""
     connection.execute("PRAGMA defer_foreign_keys = ON")
     tables = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict AND name <> '_sqlite_migrations'"
     connection.execute(f"INSERT INTO contents SELECT v.id, c.content FROM newer.versions v JOIN newer.{JOINED}")  # noqa: S608
@@ -42,7 +43,9 @@ def _copy_rows(connection: Connection) -> None:
         names = ", ".join(f'"{name}"' for (name,) in connection.rows("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", (table,)))
         connection.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM newer.{table}")  # noqa: S608
     connection.execute("DELETE FROM main.sqlite_sequence")
-    connection.execute("INSERT INTO main.sqlite_sequence SELECT * FROM newer.sqlite_sequence WHERE name IN ('changes', 'polls')")
+    connection.execute(
+        "INSERT INTO main.sqlite_sequence SELECT * FROM newer.sqlite_sequence WHERE name IN (SELECT name FROM main.sqlite_schema)"
+    )
 
 
 def _make_words(connection: Connection) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from following import DAYS, World, columns, edited, invent, publish
-from older_store import schema_of, write_first_schema
+from older_store import schema_of, write_older_schema
 from store_log import STUDIES, fill, new_store, take
 
 from trialsync.errors import StoreBusy
@@ -35,12 +35,12 @@ def newest(tmp_path: Path) -> Path:
     return store
 
 
-@pytest.fixture
-def older(newest: Path) -> Path:
-    """Return a store of the first schema with the same log in it."""
+@pytest.fixture(params=range(1, schema.SCHEMA), ids="schema {}".format)
+def older(newest: Path, request: pytest.FixtureRequest) -> Path:
+    """Return a store of each schema before today's with the same log in it."""
     store = newest.with_name("older.db")
-    write_first_schema(newest, store)
-    assert schema_of(store) == 1
+    write_older_schema(newest, store, request.param)
+    assert schema_of(store) == request.param
     return store
 
 
@@ -54,18 +54,19 @@ def everything(store: Path) -> list[object]:
         return [*found, *reader.watches(), *reader.polls(), *reader.changes(ChangeFilter(texts=("münchen",)))]
 
 
-def test_a_store_of_the_first_schema_is_sound(older: Path) -> None:
+def test_a_store_of_an_older_schema_is_sound(older: Path) -> None:
     """An older schema is no damage: verify proves the store as it is, changes nothing, and says what opening it does."""
     before = older.read_bytes()
     assert verify(older) == []
     note, *_ = notes(older)
-    assert note == f"it is of schema 1; opening it brings it to {schema.SCHEMA}, after a backup beside it"
+    assert note == f"it is of schema {schema_of(older)}; opening it brings it to {schema.SCHEMA}, after a backup beside it"
     assert older.read_bytes() == before
 
 
 @pytest.mark.parametrize("by", ["a reader", "a writer"])
 def test_all_that_an_older_store_holds_survives(older: Path, newest: Path, by: str) -> None:
     """Opened to read or to write, it is brought to today's schema with all that it held, is sound after, and is kept as it was."""
+    number = schema_of(older)
     if by == "a reader":
         with Reader.open(older):
             pass
@@ -75,8 +76,8 @@ def test_all_that_an_older_store_holds_survives(older: Path, newest: Path, by: s
     assert schema_of(older) == schema.SCHEMA
     assert verify(older) == []
     assert everything(older) == everything(newest)
-    kept = older.with_name("older.db.schema-1")
-    assert schema_of(kept) == 1
+    kept = older.with_name(f"older.db.schema-{number}")
+    assert schema_of(kept) == number
     assert verify(kept) == []
 
 
@@ -93,11 +94,12 @@ def lived(folder: Path, name: str) -> World:
     return world
 
 
-def test_a_store_of_the_first_schema_goes_on_as_one_of_today(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", range(1, schema.SCHEMA))
+def test_a_store_of_an_older_schema_goes_on_as_one_of_today(tmp_path: Path, number: int) -> None:
     """Brought up, it is polled, backfilled and rebuilt; no row that it told is lost or altered, and the end is a store of today's."""
     today, older = lived(tmp_path, "today.db"), lived(tmp_path, "older.db")
-    older.store = tmp_path / "first.db"
-    write_first_schema(tmp_path / "older.db", older.store)
+    older.store = tmp_path / "brought-up.db"
+    write_older_schema(tmp_path / "older.db", older.store, number)
     told = {row.id: row for row in today.log()}
     for world in (today, older):
         world.next()
@@ -109,7 +111,8 @@ def test_a_store_of_the_first_schema_goes_on_as_one_of_today(tmp_path: Path) -> 
         assert verify(world.store) == []
     kept = {row.id: row for row in older.log()}
     assert columns(told.values(), but=("version",)) == columns([kept[number] for number in told], but=("version",))
-    assert len(notes(older.store)) == 1
+    # Versions of the first schema were compared by the first rule.
+    assert len(notes(older.store)) == (number == 1)
     with older.writer() as writer:
         rebuild(writer, "core")
     assert notes(older.store) == []
@@ -142,14 +145,15 @@ def test_what_was_fetched_of_a_history_is_looked_at(newest: Path) -> None:
 
 def test_an_older_store_that_is_held_is_not_brought_up(older: Path) -> None:
     """While another process holds an older store a reader is told why it can't be read now, and nothing is changed."""
+    number = schema_of(older)
     lock = Lock(older)
     lock.acquire()
     try:
-        with pytest.raises(StoreBusy, match=rf"is of schema 1 and has to be brought to {schema.SCHEMA} before it can be read"):
+        with pytest.raises(StoreBusy, match=rf"is of schema {number} and has to be brought to {schema.SCHEMA} before it can be read"):
             Reader.open(older)
     finally:
         lock.release()
-    assert schema_of(older) == 1
+    assert schema_of(older) == number
 
 
 def test_versions_of_an_older_rule_are_counted_and_not_replayed(newest: Path) -> None:

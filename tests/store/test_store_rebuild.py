@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from eventful_loads import eventful_loads
 from following import ATAXIA, DAYS, World, columns, content, edited, invent, publish, site
-from older_store import write_first_schema
+from older_store import write_older_schema
 
 from trialsync.errors import StoreDamaged
 from trialsync.model import Change, Kind, Tier
@@ -239,7 +239,7 @@ def test_damage_is_not_sealed_away(switched: World) -> None:
 def test_a_store_of_the_first_schema_is_brought_up_and_rebuilt(world: World, tmp_path: Path) -> None:
     """A store that the first trialsync wrote, without facts of today, has them after a rebuild, and is sound."""
     old = tmp_path / "old.db"
-    write_first_schema(world.store, old)
+    write_older_schema(world.store, old, 1)
     with closing(sqlite3.connect(old)) as raw, raw:
         raw.execute("DELETE FROM change_facts")
     counted = would_change(old, "core")

@@ -12,7 +12,7 @@ from trialsync.errors import StoreBusy, StoreForeign, StoreUnwritable
 from trialsync.model import Tier
 from trialsync.store.connection import APPLICATION_ID, Connection, Faults, check_version, connect, create_file
 from trialsync.store.lock import Lock
-from trialsync.store.tables import FIRST_STORE, HISTORY_AND_NOTICES
+from trialsync.store.tables import COUNTS_AND_PLACES, FIRST_STORE, HISTORY_AND_NOTICES
 from trialsync.store.wording import wording_of
 from trialsync.study.fields import FIELDS, PRESENCE
 
@@ -42,15 +42,23 @@ def m002_history_and_notices(db: Database) -> None:
     """Make room for the registry's own history, for notices, and for the rule by which a version was compared."""
     for statement in HISTORY_AND_NOTICES:
         db.execute(statement)
+    db.execute("PRAGMA user_version = 2")
+
+
+@MIGRATIONS()
+def m003_counts_and_places(db: Database) -> None:
+    """Keep counts of what is too many to count, contents and facts where they leave no pages half empty, and each word of a row once."""
+    for statement in COUNTS_AND_PLACES:
+        db.execute(statement)
     rows = db.execute("SELECT id, before, after FROM changes WHERE baseline = 0")
     said = ((number, wording_of(before, after)) for number, before, after in rows)
     db.conn.executemany("INSERT INTO change_words (rowid, value) VALUES (?, ?)", ((number, text) for number, text in said if text))
-    db.execute("PRAGMA user_version = 2")
+    db.execute("PRAGMA user_version = 3")
 
 
 _NOT_OURS: Final = ("sqlite_", "_sqlite_", "idx__sqlite_", "study_words_", "change_words_")
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 """The number of the newest migration: ``PRAGMA user_version`` of a store that has them all."""
 
 

@@ -234,10 +234,6 @@ MOST_COMMON_STATUS: Final = "COMPLETED"
 HISTORY_AND_NOTICES: Final = (
     # What stands was compared by the first rule.
     "ALTER TABLE versions ADD COLUMN rule INTEGER NOT NULL DEFAULT 1",
-    # The latest content of a study stays in the row in which its first was written, and the one before moves to a row of its own, as a
-    # difference: rows that keep their size leave no pages half empty. A version without a number here has the row that has its own.
-    "ALTER TABLE contents RENAME COLUMN version_id TO id",
-    "ALTER TABLE versions ADD COLUMN content_id INTEGER",
     # Baseline rows are found by the ids that their version was given; those that came later have a date, by which they are told.
     "CREATE INDEX changes_late ON changes (version_id) WHERE baseline = 1 AND date IS NOT NULL",
     # What a row of the log hangs on is found without its version: the study, and the origin where that is not a poll.
@@ -257,6 +253,58 @@ HISTORY_AND_NOTICES: Final = (
     # When a row was seen its version says, and it is later than the first; rows about a study as a whole say it themselves.
     "CREATE INDEX versions_by_seen ON versions (seen) WHERE number > 1",
     "CREATE INDEX occasions_by_seen ON occasions (seen)",
+    # The first rule's rows are those that are not here.
+    "CREATE INDEX change_facts_by_rule ON change_facts (fact, rule) WHERE rule <> 1",
+    f"CREATE INDEX changes_by_country ON changes ({ITS_COUNTRY}) WHERE {HAS_COUNTRY}",
+    """
+    CREATE TABLE notices (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        load TEXT NOT NULL,
+        field TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        studies INTEGER NOT NULL,
+        followed INTEGER NOT NULL,
+        seen TEXT NOT NULL,
+        text TEXT NOT NULL,
+        seal TEXT GENERATED ALWAYS AS (
+            load || ' ' || field || ' ' || kind || ' ' || studies || ' ' || followed || ' ' || seen || ' ' || text
+        ) STORED,
+        UNIQUE (load, field, kind)
+    ) STRICT
+    """,
+    # How far back the registry's history of a study is recorded; a study need not be in the store while its history is being fetched.
+    """
+    CREATE TABLE histories (
+        nct_id TEXT PRIMARY KEY,
+        listed INTEGER NOT NULL,
+        oldest INTEGER,
+        newest INTEGER,
+        complete INTEGER NOT NULL DEFAULT 0,
+        fetched TEXT NOT NULL,
+        phrases BLOB,
+        seal TEXT GENERATED ALWAYS AS (
+            nct_id || ' ' || listed || ' ' || coalesce(oldest, '') || ' ' || coalesce(newest, '') || ' ' || complete || ' ' || fetched
+        ) STORED
+    ) STRICT, WITHOUT ROWID
+    """,
+    # What was fetched of a history that is not recorded yet, so that nothing is asked for twice after an interruption.
+    """
+    CREATE TABLE history_pages (
+        nct_id TEXT NOT NULL,
+        registry_version INTEGER NOT NULL,
+        content BLOB NOT NULL,
+        PRIMARY KEY (nct_id, registry_version)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "DROP VIEW change_log",
+    change_log(DATED_OR_NUMBERED),
+)
+
+COUNTS_AND_PLACES: Final = (
+    # The latest content of a study stays in the row in which its first was written, and the one before moves to a row of its own, as a
+    # difference: rows that keep their size leave no pages half empty. A version without a number here has the row that has its own.
+    "ALTER TABLE contents RENAME COLUMN version_id TO id",
+    "ALTER TABLE versions ADD COLUMN content_id INTEGER",
     # What is only ever added behind what stands leaves no pages half empty where its rows have numbers of their own. A row's facts are
     # written in the order of their names.
     "DROP VIEW change_log",
@@ -299,7 +347,6 @@ HISTORY_AND_NOTICES: Final = (
         INSERT INTO fact_counts (fact, rule, rows) VALUES (new.fact, new.rule, 1) ON CONFLICT (fact, rule) DO UPDATE SET rows = rows + 1;
     END
     """,
-    f"CREATE INDEX changes_by_country ON changes ({ITS_COUNTRY}) WHERE {HAS_COUNTRY}",
     # In the order of the studies' numbers, as they are listed.
     f"CREATE INDEX studies_by_status ON studies (overall_status, nct_id) WHERE overall_status <> '{MOST_COMMON_STATUS}'",
     "CREATE INDEX studies_by_presence ON studies (presence, nct_id) WHERE presence <> 'listed'",
@@ -326,22 +373,6 @@ HISTORY_AND_NOTICES: Final = (
         WHERE id = new.watch_id;
     END
     """,
-    """
-    CREATE TABLE notices (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        load TEXT NOT NULL,
-        field TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        studies INTEGER NOT NULL,
-        followed INTEGER NOT NULL,
-        seen TEXT NOT NULL,
-        text TEXT NOT NULL,
-        seal TEXT GENERATED ALWAYS AS (
-            load || ' ' || field || ' ' || kind || ' ' || studies || ' ' || followed || ' ' || seen || ' ' || text
-        ) STORED,
-        UNIQUE (load, field, kind)
-    ) STRICT
-    """,
     # How many words a study has nobody asks. The words of the log, of which each row has each once, are put in by the migration itself;
     # what counts them stays, since a table without content can't be read from end to end otherwise, as Datasette does.
     "DROP TABLE study_words",
@@ -353,29 +384,5 @@ HISTORY_AND_NOTICES: Final = (
     "INSERT INTO study_words (study_words) VALUES ('rebuild')",
     "DROP TABLE change_words",
     "CREATE VIRTUAL TABLE change_words USING fts5 (value, content = '', tokenize = 'unicode61 remove_diacritics 2')",
-    # How far back the registry's history of a study is recorded; a study need not be in the store while its history is being fetched.
-    """
-    CREATE TABLE histories (
-        nct_id TEXT PRIMARY KEY,
-        listed INTEGER NOT NULL,
-        oldest INTEGER,
-        newest INTEGER,
-        complete INTEGER NOT NULL DEFAULT 0,
-        fetched TEXT NOT NULL,
-        phrases BLOB,
-        seal TEXT GENERATED ALWAYS AS (
-            nct_id || ' ' || listed || ' ' || coalesce(oldest, '') || ' ' || coalesce(newest, '') || ' ' || complete || ' ' || fetched
-        ) STORED
-    ) STRICT, WITHOUT ROWID
-    """,
-    # What was fetched of a history that is not recorded yet, so that nothing is asked for twice after an interruption.
-    """
-    CREATE TABLE history_pages (
-        nct_id TEXT NOT NULL,
-        registry_version INTEGER NOT NULL,
-        content BLOB NOT NULL,
-        PRIMARY KEY (nct_id, registry_version)
-    ) STRICT, WITHOUT ROWID
-    """,
     change_log(DATED_OR_NUMBERED),
 )

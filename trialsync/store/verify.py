@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     Told: TypeAlias = Callable[[int, int | None], None]
     Watched: TypeAlias = Callable[[str, str], AbstractContextManager[Told | None]]
 
+_WITH_HISTORY: Final = 2
+_WITH_COUNTS: Final = 3
+"""The schemas that brought what older ones are looked at without."""
+
 _MOST_PROBLEMS: Final = 100
 _TOLD_EVERY: Final = 200
 _HEADER: Final = struct.Struct(">18xBB12xII")
@@ -107,8 +111,9 @@ def notes(path: Path) -> list[str]:
 
 def _see_as_newest(connection: Connection, number: int) -> None:
     """Have questions find versions and contents in a store of a schema as they are in one of today; nothing of the file is changed."""
-    if number == 1:
-        connection.execute(f"CREATE TEMP VIEW versions AS SELECT *, {FIRST_RULE} AS rule, id AS content_id FROM main.versions")
+    if number < _WITH_COUNTS:
+        rule = f"{FIRST_RULE} AS rule, " if number < _WITH_HISTORY else ""
+        connection.execute(f"CREATE TEMP VIEW versions AS SELECT *, {rule}id AS content_id FROM main.versions")
         connection.execute("CREATE TEMP VIEW contents AS SELECT version_id AS id, content FROM main.contents")
 
 
@@ -168,21 +173,19 @@ def _problems(connection: Connection, number: int, watched: Watched) -> Iterator
             yield f"{nct_id}: its countries are not those of its latest version"
     with watched("counting the log", "parts"):
         yield from _log_problems(connection)
-        if number > 1:
-            yield from _newer_problems(connection)
+        if number >= _WITH_HISTORY:
+            yield from _history_problems(connection)
+        if number >= _WITH_COUNTS:
+            yield from _count_problems(connection)
     with watched("comparing seals", "versions") as told:
         yield from _seal_problems(connection, number, told)
     with watched("indexing words", "rows") as told:
-        yield from word_problems(connection, wording_of if number > 1 else whole_wording_of, told)
+        yield from word_problems(connection, wording_of if number >= _WITH_COUNTS else whole_wording_of, told)
 
 
-def _newer_problems(connection: Connection) -> Iterator[str]:
-    """Yield what only newer schemas have and is wrong: keys of the log's indexes, and what was fetched of the registry's history."""
+def _history_problems(connection: Connection) -> Iterator[str]:
+    """Yield what the schema with the registry's history brought and is wrong: what was fetched of it, and keys of the log's indexes."""
     number = connection.value(_ASTRAY)
-    for fact in connection.rows(_MISCOUNTED_FACTS):
-        yield f"fact {fact[0]}: the number of rows that carry it is not that of its rows"
-    for name in connection.rows(_MISCOUNTED):
-        yield f"watch {name[0]}: the number of studies that are or were in it is not that of its studies"
     if number:
         yield f"{number} rows of the log are filed under another study or origin than their version's"
     for nct_id, blob in connection.rows(
@@ -192,6 +195,14 @@ def _newer_problems(connection: Connection) -> Iterator[str]:
             codec.unpack(blob)
         except codec.BadBlob as error:
             yield f"{nct_id}: what was fetched of its history can't be read: {error}"
+
+
+def _count_problems(connection: Connection) -> Iterator[str]:
+    """Yield which of the counts that are kept are wrong."""
+    for (fact,) in connection.rows(_MISCOUNTED_FACTS):
+        yield f"fact {fact}: the number of rows that carry it is not that of its rows"
+    for (name,) in connection.rows(_MISCOUNTED):
+        yield f"watch {name}: the number of studies that are or were in it is not that of its studies"
 
 
 def _header_problems(path: Path) -> Iterator[str]:
@@ -295,7 +306,7 @@ def _seal_problems(connection: Connection, number: int, told: Told | None = None
     for place, (version_id, *columns, rule, mark) in enumerate(versions):
         if told is not None and place % _TOLD_EVERY == 0:
             told(place, total)
-        brought = version_rows(connection, version_id, (columns[-2], columns[-1]), late=number > 1)
+        brought = version_rows(connection, version_id, (columns[-2], columns[-1]), late=number >= _WITH_HISTORY)
         if seal_version(columns, rule, *brought) != mark:
             yield f"{columns[0]} version {columns[1]}, or a row of the log that it brought, was altered since it was written"
     yield from _own_seal_problems(connection, number)

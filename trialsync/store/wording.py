@@ -32,7 +32,7 @@ def wording_of(before: str | None, after: str | None) -> str:
 
 
 def whole_wording_of(before: str | None, after: str | None) -> str:
-    """Return the text under which the first schema indexed a row: all that both values say."""
+    """Return the text under which the first two schemas indexed a row: all that both values say."""
     return "\n".join((*words(_value(before)), *words(_value(after))))
 
 
