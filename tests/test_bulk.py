@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from warnings import catch_warnings, simplefilter
 
 import pytest
 from hypothesis import given
@@ -57,6 +58,21 @@ def test_a_zip_holds_what_the_standard_library_says(entries: list[tuple[str, byt
         wanted = [(entry.filename, standard.read(entry)) for entry in standard.infolist()]
     assert archive.count == len(wanted)
     assert [(entry.name, archive.open(entry).read()) for entry in archive.entries()] == wanted
+
+
+@given(st.lists(st.tuples(st.integers(0, 99_999_999), st.binary(max_size=20)), max_size=12), st.binary(max_size=40))
+def test_entries_come_by_number(entries: list[tuple[int, bytes]], before: bytes) -> None:
+    """The entries of a download come in the order of their studies' numbers, those of one number as they lie."""
+    buffer = io.BytesIO(before)
+    buffer.seek(len(before))
+    with zipfile.ZipFile(buffer, "a" if before else "w") as archive, catch_warnings():
+        simplefilter("ignore")
+        for number, content in entries:
+            entry = zipfile.ZipInfo(f"{number % 100:02d}/NCT{number:08d}.json")
+            entry.comment = content
+            archive.writestr(entry, content)
+    found = BulkZip(buffer)
+    assert [(int(entry.nct_id[3:]), found.open(entry).read()) for entry in found.by_number()] == sorted(entries, key=lambda each: each[0])
 
 
 def test_a_zip_with_wide_places_is_read() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from shutil import copyfileobj
@@ -47,12 +47,14 @@ class FoundStudy:
     """One study in a file: the record, its bytes, where it was, and the load that a dated line names (``None`` elsewhere).
 
     ``raw`` are the bytes as they lay there, where the record has a line or a file to itself; else the record as compact JSON.
+    ``compact`` is that as well, where it was needed on the way.
     """
 
     study: Study
     raw: bytes
     source: str
     load: str | None = None
+    compact: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,11 +280,13 @@ def _lines_at(stream: IO[bytes], places: dict[str, tuple[array[int], array[int]]
 def study_in(raw: bytes, where: str) -> FoundStudy | BadRecord:
     """Return the one study that a JSON text holds, or why it holds none."""
     try:
-        value, _ = _parsed(raw.strip().removeprefix(_BOM))
+        value, compact = _parsed(raw.strip().removeprefix(_BOM))
     except Unreadable as error:
         return BadRecord(where, error.why)
     found = _record(value, raw.strip().removeprefix(_BOM), where)
-    return found if isinstance(found, FoundStudy | BadRecord) else BadRecord(where, "no study, but a line of one")
+    if isinstance(found, Unlisted):
+        return BadRecord(where, "no study, but a line of one")
+    return replace(found, compact=compact) if isinstance(found, FoundStudy) and found.study is value else found
 
 
 def _is_study(value: Json) -> bool:

@@ -32,8 +32,8 @@ class First:
     rows: tuple[tuple[str, str | None, str], ...]
 
 
-def first(study: Study, fields: BaselineFields) -> First:
-    """Return a study made ready, with the baseline rows of these fields.
+def first(study: Study, fields: BaselineFields, text: bytes = b"") -> First:
+    """Return a study made ready, with the baseline rows of these fields; ``text`` is what ``codec.text`` gives, where that is at hand.
 
     Raises RecordError for a record that is no valid JSON, or too deep to follow.
     """
@@ -41,7 +41,7 @@ def first(study: Study, fields: BaselineFields) -> First:
         record.check(study),
         record.posted(study),
         fingerprint(study),
-        codec.pack(codec.text(study)),
+        codec.pack(text or codec.text(study)),
         headline_columns(study),
         tuple(record.countries(study)),
         tuple((part.name, item, part.tier.value) for part, item, _ in baseline_parts(study, fields)),

@@ -174,7 +174,8 @@ class Receiver:
             self.writer.add_firsts(firsts)
             for nct_id in withheld:
                 self.writer.set_presence(nct_id, Presence.WITHHELD)
-            self.tally.studies += len(taken.keys() - self.tally.counted)
+            # Asked of each: to take a set from another goes through all of what is taken off, here a whole registry at every page.
+            self.tally.studies += sum(nct_id not in self.tally.counted for nct_id in taken)
             self.tally.seen.update(taken)
             self.tally.counted.update(taken)
             if self.joining is not None:

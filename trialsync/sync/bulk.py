@@ -48,8 +48,6 @@ PAGE_STUDIES: Final = 500
 LARGEST: Final = 1 << 26
 """The most bytes of a record here; the largest of the registry's has 3.6 million."""
 
-_NUMBER: Final = slice(-16, -5)
-
 
 @dataclass(frozen=True, slots=True)
 class Looked:
@@ -166,12 +164,12 @@ def _count(path: Path) -> int:
 def _looked_at(
     path: Path, crew: Crew, writer: Writer, baseline: BaselineFields
 ) -> Iterator[tuple[list[BulkEntry], list[Looked | BadRecord]]]:
-    """Yield the zip's entries, a page at a time, with what the processes say of them; the next pages are under way meanwhile."""
+    """Yield the zip's entries by number, a page at a time, with what the processes say of them; the next pages are under way meanwhile."""
     waiting: deque[tuple[list[BulkEntry], Callable[[], list[Looked | BadRecord]]]] = deque()
     with _reading(path), path.open("rb") as stream:
-        entries = BulkZip(stream).entries()
+        entries = BulkZip(stream).by_number()
         while page := list(islice(entries, PAGE_STUDIES)):
-            digests = {known.nct_id: known.bytes_digest for known in writer.known(entry.name[_NUMBER] for entry in page).values()}
+            digests = {known.nct_id: known.bytes_digest for known in writer.known(entry.nct_id for entry in page).values()}
             waiting.append((page, crew.begin(look_at, path, page, digests, baseline)))
             if len(waiting) > crew.depth:
                 begun, result = waiting.popleft()
@@ -195,7 +193,7 @@ def _look(archive: BulkZip, path: Path, entry: BulkEntry, known: Mapping[str, by
         raw = archive.open(entry).read().strip()
     except (zipfile.BadZipFile, zlib.error) as error:
         return BadRecord(where, f"is damaged: {error}")
-    number, digest = entry.name[_NUMBER], bytes_digest(raw)
+    number, digest = entry.nct_id, bytes_digest(raw)
     is_same = digest is not None and digest == known.get(number)
     if is_same and is_day(label := load_label(raw)):
         return Looked(number, digest, label, None)
@@ -204,7 +202,7 @@ def _look(archive: BulkZip, path: Path, entry: BulkEntry, known: Mapping[str, by
         return found
     load = next((day for day in (record.load(found.study), record.posted(found.study)) if is_day(day)), None)
     try:
-        return Looked(record.check(found.study), digest, load, None if is_same else ready(found.study, fields))
+        return Looked(record.check(found.study), digest, load, None if is_same else ready(found.study, fields, found.compact))
     except RecordError as error:
         return BadRecord(where, error.message)
 

@@ -51,9 +51,12 @@ class Ready:
     drifted: frozenset[str]
 
 
-def ready(study: Study, fields: BaselineFields) -> Ready:
-    """Return a study made ready, with the baseline rows of these fields. Raises RecordError for a record that can't be recorded."""
-    return Ready(first(study, fields), record.is_withheld(study), frozenset(drift(study)))
+def ready(study: Study, fields: BaselineFields, text: bytes = b"") -> Ready:
+    """Return a study made ready, with the baseline rows of these fields; ``text`` is the study as compact JSON, where that is at hand.
+
+    Raises RecordError for a record that can't be recorded.
+    """
+    return Ready(first(study, fields, text), record.is_withheld(study), frozenset(drift(study)))
 
 
 class Crew:
