@@ -15,6 +15,8 @@ from trialsync.publish.confirmed import counted
 from trialsync.store import care
 from trialsync.store.verify import notes as find_notes
 from trialsync.store.verify import verify as find_problems
+from trialsync.sync.garbage import few_collections
+from trialsync.sync.ready import Crew
 
 
 @click.command()
@@ -25,7 +27,8 @@ def verify(app: App) -> int:
     Every version decodes to its fingerprint, the log's rows lead from each version to the next, counts and keys hold, nothing was altered
     since it was written. Exit code 6 where something is wrong.
     """
-    problems = find_problems(app.store, partial(progress, since=monotonic()))
+    with few_collections(), Crew() as crew:
+        problems = find_problems(app.store, partial(progress, since=monotonic()), crew)
     if not problems:
         say(*find_notes(app.store))
         with app.reader() as reader:

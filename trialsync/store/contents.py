@@ -11,7 +11,7 @@ from trialsync.store import codec
 from trialsync.store.connection import RESTORE_HINT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from trialsync.model import Study
     from trialsync.store.connection import Connection
@@ -71,11 +71,17 @@ def studies_from_first(connection: Connection, nct_id: str) -> Iterator[tuple[in
 
     Raises StoreDamaged, naming study and version, where one can't be had.
     """
-    waiting: list[tuple[int, bytes]] = []
     # Listed first: the caller may write to the same tables between two of them.
     sql = "SELECT number, coalesce(content_id, id) FROM versions WHERE nct_id = ? ORDER BY number"
-    for number, content_id in list(connection.rows(sql, (nct_id,))):
-        blob = connection.value("SELECT content FROM contents WHERE id = ?", (content_id,))
+    content = "SELECT content FROM contents WHERE id = ?"
+    known = list(connection.rows(sql, (nct_id,)))
+    yield from from_first(nct_id, ((number, connection.value(content, (content_id,))) for number, content_id in known))
+
+
+def from_first(nct_id: str, blobs: Iterable[tuple[int, bytes | None]]) -> Iterator[tuple[int, Study]]:
+    """Yield a study as it was at each version, as ``studies_from_first`` does, of their numbers and blobs, the oldest first."""
+    waiting: list[tuple[int, bytes]] = []
+    for number, blob in blobs:
         if blob is None:
             raise damaged(nct_id, number, "its content is missing")
         waiting.append((number, blob))

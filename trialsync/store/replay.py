@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from trialsync.store.steps import steps
 from trialsync.study.diff import RULE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import TypeAlias
 
     from trialsync.model import Json
     from trialsync.store.connection import Connection
     from trialsync.store.steps import Step
+
+    Logged: TypeAlias = tuple[Any, ...]
 
 _ROWS = (
     "SELECT f.name, c.item, c.attribute, c.kind, c.before, c.after FROM changes c JOIN fields f ON f.id = c.field_id "
@@ -22,16 +24,20 @@ _ROWS = (
 )
 
 
-def replay_problems(connection: Connection, nct_id: str) -> Iterator[str]:
-    """Yield which versions of a study have other rows in the log than their contents make. Raises StoreDamaged for unreadable contents.
+def logged(connection: Connection, version_id: int) -> list[Logged]:
+    """Return the rows of the log that lead to a version, those about the study as a whole left out."""
+    return list(connection.rows(_ROWS, (version_id,)))
 
-    Versions that an older rule compared than today's are passed over.
+
+def replay_problems(nct_id: str, steps: Iterable[Step], rows: Mapping[int, Iterable[Logged]]) -> Iterator[str]:
+    """Yield which versions of a study have other rows in the log than their contents make; ``rows`` are what is ``logged``, by version id.
+
+    Versions that an older rule compared than today's are passed over. Raises what ``steps`` raises.
     """
-    for step in steps(connection, nct_id):
+    for step in steps:
         if step.old is None or step.rule != RULE:
             continue
-        logged = sorted(_row(*row) for row in connection.rows(_ROWS, (step.version_id,)))
-        if logged != sorted(_expected(step)):
+        if sorted(_row(*row) for row in rows[step.version_id]) != sorted(_expected(step)):
             yield f"{nct_id} version {step.number}: the log's rows do not lead to it from the version before"
 
 

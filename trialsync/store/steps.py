@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trialsync.model import Origin
 from trialsync.store import contents
@@ -11,7 +11,7 @@ from trialsync.study import record
 from trialsync.study.seam import changes_between
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from trialsync.model import Change, Study
     from trialsync.store.connection import Connection
@@ -50,14 +50,19 @@ def steps(connection: Connection, nct_id: str) -> Iterator[Step]:
     imported. Raises StoreDamaged for a content that can't be read.
     """
     rows = "SELECT id, date, origin, rule, first_change, last_change FROM versions WHERE nct_id = ? ORDER BY number"
-    known = list(connection.rows(rows, (nct_id,)))
+    yield from steps_of(list(connection.rows(rows, (nct_id,))), contents.studies_from_first(connection, nct_id))
+
+
+def steps_of(rows: Iterable[tuple[Any, ...]], studies: Iterable[tuple[int, Study]]) -> Iterator[Step]:
+    """Yield a study's versions from the first on, as ``steps`` does, of their rows and their contents with their numbers.
+
+    A row is a version's id, date, origin, rule, and the first and last id that the log's rows were given.
+    """
     last: tuple[Study, Origin] | None = None
     last_seen: tuple[Study, Origin] | None = None
     last_open: tuple[Study, Origin] | None = None
     last_seen_open: tuple[Study, Origin] | None = None
-    for (version_id, date, origin, made_by, *given), (number, new) in zip(
-        known, contents.studies_from_first(connection, nct_id), strict=True
-    ):
+    for (version_id, date, origin, made_by, *given), (number, new) in zip(rows, studies, strict=True):
         is_history = Origin(origin) is Origin.HISTORY
         base = last if is_history or last_seen is None else last_seen
         was_withheld, is_withheld = base is not None and record.is_withheld(base[0]), record.is_withheld(new)

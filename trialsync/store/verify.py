@@ -10,13 +10,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
-from trialsync.errors import RecordError, StoreDamaged, StoreError
-from trialsync.store import codec, contents, schema
+from trialsync.errors import StoreDamaged, StoreError
+from trialsync.store import codec, schema
 from trialsync.store.connection import RESTORE_HINT, Connection, check_version, connect
-from trialsync.store.replay import replay_problems
-from trialsync.store.rows import headline_columns
+from trialsync.store.evidence import WRONG_VALUES, Alone, evident_problems
 from trialsync.store.seal import (
     CHANGE_COLUMNS,
     FIRST_RULE,
@@ -30,9 +27,7 @@ from trialsync.store.seal import (
 )
 from trialsync.store.word_indexes import word_problems
 from trialsync.store.wording import whole_wording_of, wording_of
-from trialsync.study import record
 from trialsync.study.diff import RULE
-from trialsync.study.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
-    from trialsync.model import Study
+    from trialsync.store.evidence import Helpers
 
     Told: TypeAlias = Callable[[int, int | None], None]
     Watched: TypeAlias = Callable[[str, str], AbstractContextManager[Told | None]]
@@ -48,6 +43,9 @@ if TYPE_CHECKING:
 _WITH_HISTORY: Final = 2
 _WITH_COUNTS: Final = 3
 """The schemas that brought what older ones are looked at without."""
+
+WORTH_FROM: Final = 4_000
+"""From so many versions on, other processes save more time than they take to start."""
 
 _MOST_PROBLEMS: Final = 100
 _TOLD_EVERY: Final = 200
@@ -61,17 +59,19 @@ def _unwatched(what: str, unit: str) -> Iterator[Told | None]:
     yield None
 
 
-def verify(path: Path, watched: Watched = _unwatched) -> list[str]:
+def verify(path: Path, watched: Watched = _unwatched, helpers: Helpers | None = None, *, worth_from: int = WORTH_FROM) -> list[str]:
     """Return what is wrong with a store, one sentence each, empty where it is sound; past 100 it stops.
 
-    ``watched`` gives, for each part of the work and its unit, what to tell how many are done and their total.
+    ``watched`` gives, for each part of the work and its unit, what to tell how many are done and their total. Where there are
+    ``worth_from`` versions, ``helpers`` look at what they say. All is read from here, and as it is at one moment, whoever is writing.
 
     Checks, for a store of an older schema as that was, the file by SQLite's integrity check, foreign keys, that every version decodes to
     its fingerprint, that versions are numbered without gaps, that the rows of the log lead from each version to the next, that each study's
     row says what its latest version says, and that the rows of the log hold together. Raises StoreMissing,
     StoreForeign and StoreTooNew; damage is returned, not raised.
     """
-    return _found(path, partial(_problems, watched=watched), _MOST_PROBLEMS)
+    look = partial(_problems, watched=watched, helpers=helpers or Alone(), worth_from=worth_from)
+    return _found(path, look, _MOST_PROBLEMS)
 
 
 def damage(path: Path) -> StoreDamaged | None:
@@ -143,15 +143,14 @@ def _found(path: Path, look: Callable[[Connection, int], Iterator[str]], most: i
                 break
     except StoreDamaged as error:
         problems.append(error.message)
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        # SQLite's types are as good as its file: a broken one gives numbers where texts were, or nothing.
+    except WRONG_VALUES as error:
         problems.append(f"a value is not what any trialsync writes: {error}")
     finally:
         connection.raw.close()
     return problems
 
 
-def _problems(connection: Connection, number: int, watched: Watched) -> Iterator[str]:
+def _problems(connection: Connection, number: int, watched: Watched, helpers: Helpers, worth_from: int) -> Iterator[str]:
     with watched("reading the file", "parts"):
         for (text,) in connection.rows(f"PRAGMA integrity_check({_MOST_PROBLEMS})"):
             if text != "ok":
@@ -163,12 +162,13 @@ def _problems(connection: Connection, number: int, watched: Watched) -> Iterator
         yield from _unreadable_texts(connection, number)
     with watched("reading every version", "studies") as told:
         total = connection.value("SELECT count(*) FROM studies")
-        for place, (nct_id, latest) in enumerate(connection.rows("SELECT nct_id, version FROM studies ORDER BY id")):
-            if told is not None and place % _TOLD_EVERY == 0:
-                told(place, total)
-            wrong = list(_study_problems(connection, nct_id, latest))
-            # Where there is one version there is nothing to replay, and nothing to read again for it.
-            yield from wrong or (replay_problems(connection, nct_id) if latest > 1 else ())
+        done = 0
+        is_worth_help = connection.value("SELECT count(*) FROM versions") >= worth_from
+        for count, found in evident_problems(connection, helpers if is_worth_help else Alone()):
+            yield from found
+            done += count
+            if told is not None:
+                told(done, total)
         for (nct_id,) in connection.rows(_OTHER_COUNTRIES):
             yield f"{nct_id}: its countries are not those of its latest version"
     with watched("counting the log", "parts"):
@@ -242,50 +242,6 @@ def _unreadable_texts(connection: Connection, number: int) -> Iterator[str]:
             yield f"{table}: {error.message}"
 
 
-def _study_problems(connection: Connection, nct_id: str, latest: int) -> Iterator[str]:
-    """Yield what is wrong with one study: its versions, newest first, each read through the one before, and its row."""
-    newer: bytes | None = None
-    expected = latest
-    for number, mark, blob in connection.rows(
-        f"SELECT v.number, v.fingerprint, c.content FROM versions v LEFT JOIN {contents.JOINED} WHERE v.nct_id = ? ORDER BY v.number DESC",
-        (nct_id,),
-    ):
-        if number != expected:
-            yield f"{nct_id}: version {number} where {expected} is due"
-        expected = number - 1
-        if blob is None:
-            yield f"{nct_id} version {number} has no content"
-            newer = None
-            continue
-        try:
-            newer = codec.unpack(blob, newer)
-            study = codec.study(newer)
-            if fingerprint(study) != mark:
-                yield f"{nct_id} version {number} is not what its fingerprint says"
-        except (codec.BadBlob, RecordError) as error:
-            yield f"{nct_id} version {number} can't be read: {error}"
-            newer = None
-            continue
-        if number == latest:
-            yield from _row_problems(connection, nct_id, study)
-    if expected != 0:
-        yield f"{nct_id}: its first version is missing"
-
-
-def _row_problems(connection: Connection, nct_id: str, study: Study) -> Iterator[str]:
-    """Yield which columns of a study's row are not what its latest version says."""
-    wanted = {"nct_id": record.nct_id(study), **headline_columns(study)}
-    row = connection.row(f"SELECT {', '.join(wanted)} FROM studies WHERE nct_id = ?", (nct_id,)) or ()
-    for (column, value), stands in zip(wanted.items(), row, strict=False):
-        if stands != value:
-            yield f"{nct_id}: the study's row has another {column} than its latest version"
-    # Whether it has others beside these is found for all studies at once: the table is in the order of countries.
-    due = orjson.dumps(record.countries(study)).decode()
-    sql = "SELECT 1 FROM json_each(?) j WHERE NOT EXISTS (SELECT 1 FROM study_countries k WHERE k.country = j.value AND k.nct_id = ?)"
-    if connection.value(sql, (due, nct_id)):
-        yield f"{nct_id}: its countries are not those of its latest version"
-
-
 def _log_problems(connection: Connection) -> Iterator[str]:
     """Yield what is wrong with the log as a whole, as far as counting shows it."""
     for sentence, sql in _COUNTED:
@@ -340,8 +296,11 @@ _ASTRAY: Final = """
     OR c.origin IS NOT iif(c.baseline, NULL, nullif(coalesce(o.origin, v.origin), 'poll'))"""
 
 _OTHER_COUNTRIES: Final = """
-    SELECT DISTINCT k.nct_id FROM study_countries k WHERE NOT EXISTS (
-        SELECT 1 FROM studies s, json_each(s.countries) j WHERE s.nct_id = k.nct_id AND j.value = k.country)"""
+    SELECT k.nct_id FROM study_countries k WHERE NOT EXISTS (
+        SELECT 1 FROM studies s, json_each(s.countries) j WHERE s.nct_id = k.nct_id AND j.value = k.country)
+    UNION
+    SELECT s.nct_id FROM studies s, json_each(s.countries) j WHERE NOT EXISTS (
+        SELECT 1 FROM study_countries k WHERE k.country = j.value AND k.nct_id = s.nct_id)"""
 
 _MISCOUNTED: Final = """
     SELECT w.name FROM watches w LEFT JOIN watch_studies m ON m.watch_id = w.id GROUP BY w.id

@@ -88,7 +88,7 @@ class Crew:
         try:
             return self._threads.submit(self._do, piece).result
         except RuntimeError as error:
-            log.warning("import.no_processes", why=str(error))
+            log.warning("crew.no_processes", why=str(error))
             self._cores = 1
             return piece
 
@@ -102,7 +102,7 @@ class Crew:
                 self._own.member = None
                 if self._is_over:
                     raise
-                log.warning("import.process_died")
+                log.warning("crew.process_died")
             else:
                 if done is not None:
                     value: T = done.value
@@ -114,7 +114,7 @@ class Crew:
             member = _Member()
         except OSError as error:
             # No room for more processes, no file left to open for a pipe.
-            log.warning("import.no_processes", why=str(error))
+            log.warning("crew.no_processes", why=str(error))
             return None
         self._members.append(member)
         return member
