@@ -35,7 +35,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def metadata(store: Path) -> dict[str, Any]:
     """Return the metadata as the command line exports it, to standard output."""
-    command = [sys.executable, "-m", "trialsync.cli.main", "export", "--datasette"]
+    command = [sys.executable, "-m", "trialsync", "export", "--datasette"]
     done = subprocess.run(command, cwd=store.parent, capture_output=True, text=True, check=True)  # noqa: S603 - our own program
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -126,7 +126,7 @@ def test_questions_are_answered(ask: Callable[[str], Any], query: str, most: int
 
 def test_metadata_in_a_file(store: Path) -> None:
     """With a path the metadata is written there; filters, which Datasette has its own of, are refused."""
-    program = [sys.executable, "-m", "trialsync.cli.main", "export", "--datasette"]
+    program = [sys.executable, "-m", "trialsync", "export", "--datasette"]
     subprocess.run([*program, "metadata.json"], cwd=store.parent, capture_output=True, check=True)  # noqa: S603 - our own program
     assert json.loads((store.parent / "metadata.json").read_text())["title"] == "trialsync"
     refused = subprocess.run([*program, "--kind", "added"], cwd=store.parent, capture_output=True, text=True, check=False)  # noqa: S603

@@ -290,7 +290,7 @@ def test_what_is_no_feed_is_a_problem(client: Visitor, path: str, code: int) -> 
 
 def test_a_feed_as_a_file(world: World) -> None:
     """The command line writes the same entries into a file, chosen by the filters of the log."""
-    command = ["-m", "trialsync.cli.main", "export", "feed.xml", "--format", "atom", "--study", "NCT09400002", "--watch", "ataxia"]
+    command = ["-m", "trialsync", "export", "feed.xml", "--format", "atom", "--study", "NCT09400002", "--watch", "ataxia"]
     done = subprocess.run([sys.executable, *command], cwd=world.store.parent, capture_output=True, text=True, check=False)  # noqa: S603
     assert (done.returncode, done.stderr) == (0, "feed.xml: 2 entries\n")
     feed = parsed((world.store.parent / "feed.xml").read_text())

@@ -21,7 +21,7 @@ SHELL = re.findall(r"^```sh\n((?:.*\n)*?)```$", README, re.MULTILINE)
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which the demo was run."""
     folder = tmp_path_factory.mktemp("readme")
-    subprocess.run([sys.executable, "-m", "trialsync.cli.main", "demo"], cwd=folder, check=True, capture_output=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "trialsync", "demo"], cwd=folder, check=True, capture_output=True, timeout=60)
     return folder
 
 
@@ -49,7 +49,7 @@ def test_a_console_block_prints_what_it_says(command: str, expected: str, demo: 
 def _run(command: str, folder: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     """Run a line of the README as a shell would, with ``trialsync`` on the path."""
     program = tmp_path / "trialsync"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m trialsync.cli.main "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m trialsync "$@"\n')
     program.chmod(0o755)
     environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     return subprocess.run(command, shell=True, cwd=folder, env=environ, check=False, capture_output=True, text=True, timeout=60)  # noqa: S602 - the README's own line
@@ -69,7 +69,7 @@ def test_every_command_in_a_shell_block_exists() -> None:
 
 def _help(name: str) -> str:
     done = subprocess.run(  # noqa: S603 - our own program, a word of our own README
-        [sys.executable, "-m", "trialsync.cli.main", name, "--help"], check=False, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "trialsync", name, "--help"], check=False, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, name
     return done.stdout

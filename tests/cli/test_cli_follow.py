@@ -304,7 +304,7 @@ def test_the_command_is_installed(cli: Terminal) -> None:
     """The installed script and ``python -m`` print the same version, and the help names every command."""
     versions = {
         subprocess.run([*command, "--version"], capture_output=True, text=True, check=True, cwd=cli.folder).stdout  # noqa: S603
-        for command in ([SCRIPT], [sys.executable, "-m", "trialsync.cli.main"])
+        for command in ([SCRIPT], [sys.executable, "-m", "trialsync"])
     }
     assert len(versions) == 1
     shown = cli.ok("--help").out

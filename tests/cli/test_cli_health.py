@@ -125,7 +125,7 @@ def test_a_terminal_gets_a_table(cli: Terminal) -> None:
     cli.ok("init")
     cli.ok("sync")
     outside, inside = pty.openpty()
-    done = subprocess.run([sys.executable, "-m", "trialsync.cli.main", "health"], cwd=cli.folder, stdout=inside, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "trialsync", "health"], cwd=cli.folder, stdout=inside, check=False, timeout=60)
     shown = os.read(outside, 65_536).decode()
     os.close(inside)
     os.close(outside)

@@ -115,7 +115,7 @@ class Running:
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "trialsync.cli.main", *self.named, "run"],
+            [sys.executable, "-m", "trialsync", *self.named, "run"],
             cwd=self.folder,
             env=self.environ,
             stdout=subprocess.DEVNULL,
@@ -178,7 +178,7 @@ class Running:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command of the program on the same settings."""
         return subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "trialsync.cli.main", "--config", str(self.file), *arguments],
+            [sys.executable, "-m", "trialsync", "--config", str(self.file), *arguments],
             cwd=self.folder,
             env=self.environ,
             capture_output=True,

@@ -44,7 +44,7 @@ def test_a_log_without_a_reader_ends_nothing(tmp_path: Path) -> None:
     with serve(Sandbox(publish([invent(1)]))) as server:
         setting = Running(tmp_path, QUICK + watch(), api_url=server.api_url)
         with subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "trialsync.cli.main", "--config", str(setting.file), "run"],
+            [sys.executable, "-m", "trialsync", "--config", str(setting.file), "run"],
             cwd=tmp_path,
             env=setting.environ,
             stderr=subprocess.PIPE,

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trialsync import log, settings
+from trialsync import settings
 from trialsync.errors import OutputError, StoreMissing
 from trialsync.publish.line import markdown_line, terminal_line
 from trialsync.publish.long_text import differences
@@ -28,10 +28,13 @@ from trialsync.store.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from trialsync.log import Format as LogFormat
+    from trialsync.log import Level
     from trialsync.model import Watch
     from trialsync.publish.line import Line
     from trialsync.publish.render import Sheet
     from trialsync.publish.table import Row
+    from trialsync.settings import Settings
 
 PARTIAL = 3
 """The exit code where something was skipped and is named."""
@@ -68,22 +71,26 @@ class App:
     config: Path | None
 
     @cached_property
-    def settings(self) -> settings.Settings:
-        """Return the settings in force; log lines go to standard error as they say. Raises SettingsError."""
-        found = settings.load(self.config, os.environ, Path.cwd())
-        # What a command did it says itself, in a sentence; its events join in where somebody asked for them.
-        level = found.log.level if "level" in found.log.model_fields_set else "error"
-        log.configure(sys.stderr, level=level, format=found.log.format, environ=os.environ)
-        return found
+    def settings(self) -> Settings:
+        """Return the settings in force. Raises SettingsError."""
+        return settings.load(self.config, os.environ, Path.cwd())
 
     @property
     def program(self) -> str:
         """Return the command as it can be typed again, with the settings file that was named."""
         return invoked_as() + (f" --config {shlex.quote(str(self.config))}" if self.config else "")
 
+    @cached_property
+    def logs(self) -> Settings:
+        """Return the settings in force, with log lines going to standard error as they say. Raises SettingsError."""
+        # What a command did it says itself, in a sentence; its events join in where somebody asked for them.
+        chosen = self.settings.log
+        _log_lines(chosen.level if "level" in chosen.model_fields_set else "error", chosen.format)
+        return self.settings
+
     def hush(self) -> None:
         """Let only events of level error be logged from here on, whatever the settings say. Raises SettingsError."""
-        log.configure(sys.stderr, level="error", format=self.settings.log.format, environ=os.environ)
+        _log_lines("error", self.logs.log.format)
 
     @property
     def store(self) -> Path:
@@ -96,6 +103,7 @@ class App:
 
     def writer(self, command: str, *, may_make: bool = False, quiet: bool = False) -> Writer:
         """Take the store for writing; ``may_make`` makes a first one where nobody named a place. Raises StoreError."""
+        _ = self.logs
         if may_make and not self.settings.store_named and not self.store.exists():
             schema.create(self.store)
             if not quiet:
@@ -117,9 +125,17 @@ class App:
         return Reader.open(self.store)
 
 
+def _log_lines(level: Level, form: LogFormat) -> None:
+    from trialsync import log  # noqa: PLC0415 - slow to load, and no line comes from those who ask the store alone
+
+    log.configure(sys.stderr, level=level, format=form, environ=os.environ)
+
+
 def invoked_as() -> str:
     """Return the command as it can be typed again: by its name where that leads here, otherwise as it was typed."""
     typed = Path(sys.argv[0])
+    if typed.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m trialsync"
     if typed.name != "trialsync" or shutil.which("trialsync") == str(typed.absolute()):
         return "trialsync"
     return str(typed)

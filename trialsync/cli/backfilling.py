@@ -56,7 +56,7 @@ def backfill(app: App, what: tuple[str, ...], *, since: str | None, latest: int 
     with (
         interruptible(lambda: "what was fetched is kept; type it again to go on"),
         app.writer("trialsync backfill", may_make=any(isinstance(each, Watch) for each in asked)) as writer,
-        open_registry(app.settings) as registry,
+        open_registry(app) as registry,
     ):
         numbers: list[str] = []
         for each in asked:

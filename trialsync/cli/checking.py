@@ -60,7 +60,7 @@ def check(app: App, *, offline: bool, show: bool) -> int:
 def _check_registry(app: App, watches: Sequence[Watch]) -> int:
     """Say whether the registry answers, and for each watch how many studies it finds; one request each."""
     code = 0
-    with open_registry(app.settings) as registry:
+    with open_registry(app) as registry:
         version = registry.version()
         label = version.data_timestamp if version else None
         say(f"registry   {app.settings.registry.api_url} answers: load {label[:10] if label else 'unknown'}")

@@ -155,7 +155,3 @@ def _open_streams() -> None:
 def _print_no_more() -> None:
     """Let what is still to be printed go nowhere, so that Python does not try again at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-if __name__ == "__main__":
-    main()

@@ -9,12 +9,12 @@ from trialsync.cli.app import now
 from trialsync.registry.client import Registry
 
 if TYPE_CHECKING:
-    from trialsync.settings import Settings
+    from trialsync.cli.app import App
 
 
-def open_registry(settings: Settings) -> Registry:
-    """Return a client of the registry that the settings name, paced as they say; a context manager."""
-    table = settings.registry
+def open_registry(app: App) -> Registry:
+    """Return a client of the registry that the settings name, paced as they say; a context manager. Raises SettingsError."""
+    table = app.logs.registry
     return Registry(
         table.api_url,
         requests_per_second=table.requests_per_second,

@@ -34,7 +34,7 @@ def serve(app: App, *, host: str | None, port: int | None) -> None:
         pass
     listening = listen(address, web.port if port is None else port)
     number = listening.getsockname()[1]
-    application = make_app(app.store, app.settings, now=now, listening=address)
+    application = make_app(app.store, app.logs, now=now, listening=address)
     shown = f"[{address}]" if ":" in address else address
     say(f"trialsync answers at http://{shown}:{number}/ (its API at http://{shown}:{number}/api)", "Ctrl-C ends it.")
     # A service manager ends it by SIGTERM; a shell's background job has SIGINT ignored.

@@ -52,7 +52,7 @@ def sync(app: App, what: tuple[str, ...], *, full: bool, quiet: bool, accept_rem
     with (
         interruptible(lambda: "what was committed is kept; type it again to go on"),
         app.writer("trialsync sync", may_make=any(isinstance(each, Watch) for each in asked), quiet=quiet) as writer,
-        open_registry(app.settings) as registry,
+        open_registry(app) as registry,
     ):
         for before, name in rename_watches(app.settings, writer):
             if not quiet:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Self
 
-from deepdiff import DeepDiff
-
 from trialsync.model import By, Change, Kind, Tier
 from trialsync.study import record
 from trialsync.study.align import is_keyed, labels, pairs
@@ -213,6 +211,8 @@ def _compare_objects(path: _Path, old: dict[str, Json], new: dict[str, Json], pa
 
 def _differences(left: _Left) -> Iterator[tuple[_Path, Kind, Json, Json]]:
     """Yield each difference of what is left as path, kind, before and after, in the order of the rows."""
+    from deepdiff import DeepDiff  # noqa: PLC0415 - slow to load, and needed by those who compare alone
+
     found = DeepDiff(left.old, left.new, view="tree", threshold_to_diff_deeper=0, ignore_private_variables=False)
     levels = {level.path(output_format="list")[0]: (_KINDS[report], level) for report, levels in found.items() for level in levels}
     for path in sorted(levels, key=left.ranks.__getitem__):
