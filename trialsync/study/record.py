@@ -100,6 +100,11 @@ def posted(study: Study) -> str | None:
     return _text(study, "statusModule", "lastUpdatePostDateStruct", "date")
 
 
+def submitted(study: Study) -> str | None:
+    """Return ``lastUpdateSubmitDate``, an ISO day."""
+    return _text(study, "statusModule", "lastUpdateSubmitDate")
+
+
 def first_posted(study: Study) -> str | None:
     """Return ``studyFirstPostDate``, an ISO day."""
     return _text(study, "statusModule", "studyFirstPostDateStruct", "date")

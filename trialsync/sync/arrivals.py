@@ -17,7 +17,9 @@ from trialsync.study.facts import Step, facts_of, facts_of_whole
 from trialsync.study.fields import PRESENCE, WATCH_PREFIX
 from trialsync.study.fingerprint import bytes_digest, fingerprint
 from trialsync.study.leaves import drift
+from trialsync.sync import repeats
 from trialsync.sync.ready import ready
+from trialsync.sync.repeats import OlderRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -38,7 +40,8 @@ log = structlog.get_logger()
 class Arrival:
     """A study as it arrived: its record, the record's own bytes, the load that it stands for, and a name of the place it came from.
 
-    ``ready`` is what the store will want of it where it does not have the study, if somebody made that already.
+    ``ready`` is what the store will want of it where it does not have the study, if somebody made that already. ``again``: what is imported
+    had a record of the study for the same load before.
     """
 
     study: Study
@@ -46,6 +49,7 @@ class Arrival:
     load: str
     source: str = ""
     ready: Ready | None = None
+    again: bool = False
 
     def number(self) -> str:
         """Return the study's number. Raises RecordError for a record that can't be used."""
@@ -73,6 +77,7 @@ class Unread:
     source: str
     ready: Ready | None
     read: Callable[[], Study]
+    again: bool = False
 
     @property
     def study(self) -> Study:
@@ -90,10 +95,6 @@ class Unread:
     def made(self, fields: BaselineFields) -> Ready:
         """Return the study made ready, with the baseline rows of these fields. Raises RecordError."""
         return self.ready or ready(self.read(), fields)
-
-
-class _OlderRecord(RecordError):
-    """A record of a load before the last one that the store has of the study: nothing is wrong with it, and nothing follows from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class Receiver:
         named = str(error) if nct_id is None or nct_id in error.message else f"{nct_id}: {error}"
         sentence = f"{arrival.source}: {named}" if arrival.source else named
         self.tally.skipped.append(sentence)
-        self.tally.older += isinstance(error, _OlderRecord)
+        self.tally.older += isinstance(error, OlderRecord)
         log.warning("study.skipped", source=arrival.source, why=error.message)
 
     def _known(self, nct_id: str, arrival: Arrival | Unread, before: Known) -> Version | None:
@@ -231,10 +232,12 @@ class Receiver:
     def _next(self, nct_id: str, arrival: Arrival | Unread, digest: bytes | None, print_now: str, before: Known) -> Version:
         shown = self.writer.last_shown(nct_id, "9999-12-31") or before.version.load
         if arrival.load < shown:
-            raise _OlderRecord(f"{nct_id}: the record is of load {arrival.load}, older than what the store has of {shown}")
+            raise OlderRecord(f"{nct_id}: the record is of load {arrival.load}, older than what the store has of {shown}")
         not_before = self.writer.last_shown(nct_id, arrival.load) or before.version.load
         study = arrival.study
         old = self.writer.study(nct_id)
+        if self.origin is Origin.IMPORT:
+            repeats.check(nct_id, arrival, before.version.load, old)
         was_withheld, is_withheld = record.is_withheld(old), record.is_withheld(study)
         if was_withheld and not is_withheld:
             old = self._last_open(nct_id)

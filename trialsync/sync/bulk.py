@@ -12,7 +12,6 @@ from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import FileError, RecordError
@@ -29,6 +28,7 @@ from trialsync.sync.garbage import few_collections
 from trialsync.sync.moved import plan
 from trialsync.sync.poll import finish
 from trialsync.sync.ready import Crew, Ready, ready
+from trialsync.sync.repeats import once_a_load
 from trialsync.sync.tally import Tally
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def load_bulk(
         done = 0
         with few_collections(), Crew() as crew:
             for entries, looked in _looked_at(path, crew, writer, baseline):
-                arrivals = list(_arrivals(path, entries, looked, tally))
+                arrivals = once_a_load(_arrivals(path, entries, looked, tally), tally)
                 before = tally.unchanged
                 receiver.page(arrivals)
                 for arrival in arrivals:
@@ -167,8 +167,7 @@ def _looked_at(
     """Yield the zip's entries by number, a page at a time, with what the processes say of them; the next pages are under way meanwhile."""
     waiting: deque[tuple[list[BulkEntry], Callable[[], list[Looked | BadRecord]]]] = deque()
     with _reading(path), path.open("rb") as stream:
-        entries = BulkZip(stream).by_number()
-        while page := list(islice(entries, PAGE_STUDIES)):
+        for page in _pages(BulkZip(stream).by_number()):
             digests = {known.nct_id: known.bytes_digest for known in writer.known(entry.nct_id for entry in page).values()}
             waiting.append((page, crew.begin(look_at, path, page, digests, baseline)))
             if len(waiting) > crew.depth:
@@ -176,6 +175,18 @@ def _looked_at(
                 yield begun, result()
         for begun, result in waiting:
             yield begun, result()
+
+
+def _pages(entries: Iterator[BulkEntry]) -> Iterator[list[BulkEntry]]:
+    """Yield entries a page at a time, those of one number together unless they are very many."""
+    page: list[BulkEntry] = []
+    for entry in entries:
+        if len(page) >= 2 * PAGE_STUDIES or (len(page) >= PAGE_STUDIES and page[-1].nct_id != entry.nct_id):
+            yield page
+            page = []
+        page.append(entry)
+    if page:
+        yield page
 
 
 def look_at(path: Path, entries: list[BulkEntry], known: Mapping[str, bytes | None], fields: BaselineFields) -> list[Looked | BadRecord]:

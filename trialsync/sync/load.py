@@ -17,6 +17,7 @@ from trialsync.sync.arrivals import Arrival, Receiver
 from trialsync.sync.garbage import few_collections
 from trialsync.sync.poll import finish
 from trialsync.sync.ready import WORTH_FROM, Crew, all_ready
+from trialsync.sync.repeats import once_a_load
 from trialsync.sync.tally import Tally
 
 if TYPE_CHECKING:
@@ -69,8 +70,12 @@ class _Batch:
 
 @dataclass(slots=True)
 class _Taken:
-    """What a part held so far: each study's load, each alias's study, the lines that say that one is gone, and what is not recorded yet."""
+    """What a part held so far: how many records, the latest load of each study, each alias's study, the lines that say that one is gone.
 
+    And what is not recorded yet: a ``batch`` that is being filled, and those before it that are ``waiting``.
+    """
+
+    count: int = 0
     latest: dict[str, str] = field(default_factory=dict)
     survivors: dict[str, str] = field(default_factory=dict)
     unlisted: list[Unlisted] = field(default_factory=list)
@@ -90,8 +95,8 @@ def load(
 
     A record's load is that of its dated line, else ``label`` (an ISO day), else its ``versionHolder``, else its posted date. Dated lines
     say of each load what changed in it, so a study that stood before and does not stand again was confirmed by it. A record older than
-    what the store has is skipped and named. Raises FileError where a file can't be read on, after the outcome of what could be read;
-    StoreError.
+    what the store has is skipped and named, and so is another content of a study in one load (``repeats``). Raises FileError where a file
+    can't be read on, after the outcome of what could be read; StoreError.
     """
     history = _History()
     with Crew() as crew:
@@ -161,7 +166,7 @@ def _part(
     except FileError as failure:
         error = failure
     for batch in (*taken.waiting, taken.batch):
-        receiver.page(batch.in_order())
+        _record(batch, taken, receiver)
     history.survivors.update(taken.survivors)
     if dated is not None and taken.unlisted and error is None:
         with writer.page():
@@ -193,16 +198,28 @@ def _take(part: Iterable[Found], taken: _Taken, receiver: Receiver, crew: Crew, 
             arrival = _arrival(each, label, receiver.tally)
             if arrival is None:
                 continue
-            nct_id = record.check(each.study)
-            taken.latest[nct_id] = intern(max(arrival.load, taken.latest.get(nct_id, "")))
-            taken.survivors.update(dict.fromkeys(record.aliases(each.study), nct_id))
+            taken.count += 1
+            taken.survivors.update(dict.fromkeys(record.aliases(each.study), record.check(each.study)))
             if taken.batch.add(arrival):
-                if len(taken.latest) >= WORTH_FROM:
+                if taken.count >= WORTH_FROM:
                     taken.batch.begin(crew, receiver.writer, receiver.baseline)
                 taken.waiting.append(taken.batch)
                 taken.batch = _Batch()
                 if len(taken.waiting) >= crew.depth:
-                    receiver.page(taken.waiting.popleft().in_order())
+                    _record(taken.waiting.popleft(), taken, receiver)
+
+
+def _record(batch: _Batch, taken: _Taken, receiver: Receiver) -> None:
+    """Record the studies of a transaction, each once for each load."""
+    arrivals = once_a_load(batch.in_order(), receiver.tally)
+    for place, arrival in enumerate(arrivals):
+        nct_id = record.check(arrival.study)
+        before = taken.latest.get(nct_id, "")
+        if arrival.load == before:
+            arrivals[place] = replace(arrival, again=True)
+        elif arrival.load > before:
+            taken.latest[nct_id] = intern(arrival.load)
+    receiver.page(arrivals)
 
 
 def _gone(line: Unlisted, survivor: str | None, receiver: Receiver) -> None:
