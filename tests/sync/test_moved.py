@@ -249,6 +249,32 @@ def test_the_registrys_own_change_is_found_by_the_sweep(tmp_path: Path, *, undat
         assert row.not_before == DAYS[0]
 
 
+def test_each_part_has_its_own_studies(tmp_path: Path) -> None:
+    """Asked for together or alone, each part has its members and those that left; what lies between parts is in none."""
+    days = ("2020-01-01", "2020-06-30", "2020-07-01", "2021-03-05", "2022-12-31", "2023-01-01", None)
+    studies = [invent(number, first_posted=day or "") for number, day in enumerate(days, start=1)]
+    studies[-1] = edited(studies[-1], statusModule__studyFirstPostDateStruct=None)
+    others = [edited(studies[place], DAYS[1], conditionsModule__conditions=["Gout"]) for place in (1, 4, 6)]
+    world = World(tmp_path, publish(studies, others))
+    world.poll(ATAXIA)
+    world.next(ATAXIA)
+    parts = [
+        Slice(0, None, "2020-06-30", None),
+        Slice(1, "2020-07-01", "2021-03-04", None),
+        Slice(2, "2022-01-01", "2022-12-31", None),
+        Slice(3, "2023-01-01", None, None),
+        Slice(4, None, None, None, undated=True),
+    ]
+    with world.writer() as writer:
+        alone = [writer.members_in(ATAXIA.name, [part])[0] for part in parts]
+        assert writer.members_in(ATAXIA.name, parts) == alone
+        assert writer.members_in(ATAXIA.name, parts[::-1]) == alone[::-1]
+        assert writer.members_in(ATAXIA.name, parts[1:3]) == alone[1:3]
+        assert writer.members_in(ATAXIA.name, []) == []
+    assert [sorted(int(number[3:]) for number in (*members, *former)) for members, former in alone] == [[1, 2], [3], [5], [6], [7]]
+    assert [len(former) for _, former in alone] == [1, 0, 1, 0, 1]
+
+
 def test_full_walks_a_large_watch_whole(tmp_path: Path) -> None:
     """``full`` finds at once what the sweep would find later, counts as a sweep of every slice, and adds nothing after it."""
     world = large(tmp_path, [edited(study(9), eligibilityModule={"sex": "ALL"})], [], [])

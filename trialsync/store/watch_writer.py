@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trialsync.model import Watch
+
+_LAST_DAY: Final = "9999-99"
+"""What follows every day that a study can have."""
 
 _FOLLOWED: Final = (
     "FROM watch_studies m JOIN watches w ON w.id = m.watch_id JOIN studies s ON s.nct_id = m.nct_id WHERE w.name = :watch AND "
@@ -115,22 +120,33 @@ class WatchWriter(Pages):
         sql = f"SELECT s.first_posted {_FOLLOWED} m.left_load IS NULL AND s.first_posted IS NOT NULL"
         return [day for (day,) in self._db.rows(sql, {"watch": name})]
 
-    def members_in(self, name: str, part: Slice) -> tuple[set[str], set[str]]:
-        """Return the numbers of the studies of a part that are in the watch, and of those that were and stay followed."""
-        dated = (
-            "s.first_posted IS NULL"
-            if part.undated
-            else "s.first_posted >= coalesce(:first, '') AND s.first_posted <= coalesce(:last, '9999-99')"
-        )
+    def members_in(self, name: str, parts: Sequence[Slice]) -> list[tuple[set[str], set[str]]]:
+        """Return for each part the numbers of its studies that are in the watch, and of those that were and stay followed.
+
+        A study is in one part at most: parts do not overlap. One pass over the watch, which may be the whole registry, finds all of them.
+        """
+        dated = sorted((part.first or "", part.last or _LAST_DAY, place) for place, part in enumerate(parts) if not part.undated)
+        undated = next((place for place, part in enumerate(parts) if part.undated), None)
         rows = self._db.rows(
-            f"SELECT m.nct_id, count(m.left_load) = count(*) {_FOLLOWED} {dated} GROUP BY m.nct_id",
-            {"watch": name, "first": part.first, "last": part.last},
+            f"SELECT m.nct_id, s.first_posted, count(m.left_load) = count(*) {_FOLLOWED} (s.first_posted BETWEEN :first AND :last "
+            "OR (:undated AND s.first_posted IS NULL)) GROUP BY m.nct_id",
+            {
+                "watch": name,
+                "first": dated[0][0] if dated else _LAST_DAY,
+                "last": max((last for _, last, _ in dated), default=""),
+                "undated": undated is not None,
+            },
         )
-        members: set[str] = set()
-        former: set[str] = set()
-        for nct_id, has_left in rows:
-            (former if has_left else members).add(nct_id)
-        return members, former
+        found: list[tuple[set[str], set[str]]] = [(set(), set()) for _ in parts]
+        for nct_id, day, has_left in rows:
+            if day is None:
+                place = undated
+            else:
+                _, last, place = dated[bisect_right(dated, day, key=itemgetter(0)) - 1]
+                place = place if day <= last else None
+            if place is not None:
+                found[place][1 if has_left else 0].add(nct_id)
+        return found
 
     def suspects(self, name: str) -> set[str]:
         """Return the numbers of the studies of a watch that the registry did not know when it was last asked."""

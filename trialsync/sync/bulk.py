@@ -49,6 +49,9 @@ LARGEST: Final = 1 << 26
 """The most bytes of a record here; the largest of the registry's has 3.6 million."""
 
 
+_PARTS_AT_ONCE: Final = 16
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
     """What a process says of one entry: the study's number, the digest of its bytes, its load; made ready where that is worth it."""
@@ -85,10 +88,12 @@ class Whole:
     def slices(self, writer: Writer, load: str, unseen: NctSet) -> list[Slice]:
         """Return the parts of the watch, shown by a load but for those with a member that is among ``unseen``: they are to be swept."""
         parts = plan(writer.members_posted(self.watch.name), self.sweep_days)
-        return [
-            part if unseen and not unseen.isdisjoint(writer.members_in(self.watch.name, part)[0]) else replace(part, swept=load)
-            for part in parts
-        ]
+        if not unseen:
+            return [replace(part, swept=load) for part in parts]
+        # Not all at once: together they hold a text for each study of the registry.
+        some = [parts[start : start + _PARTS_AT_ONCE] for start in range(0, len(parts), _PARTS_AT_ONCE)]
+        members = (members for each in some for members, _ in writer.members_in(self.watch.name, each))
+        return [replace(part, swept=load) if unseen.isdisjoint(those) else part for part, those in zip(parts, members, strict=True)]
 
 
 def load_bulk(

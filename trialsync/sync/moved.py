@@ -137,10 +137,12 @@ def walk_moved(
         unseen.missing |= moved & joining.members
         unseen.former |= moved & writer.left(watch.name)
     to_sweep = due(writer.slices(watch.name), load, since, sweep_days)
-    for place, part in enumerate(to_sweep, 1):
-        walk = within(narrowed(watch, _essie(part)), part.swept, f"sweep {place} of {len(to_sweep)}")
-        members, former = writer.members_in(watch.name, part)
-        if not walk.distinct and len(members) >= MASS_FROM:
+    shown = [
+        within(narrowed(watch, _essie(part)), part.swept, f"sweep {place} of {len(to_sweep)}").distinct
+        for place, part in enumerate(to_sweep, 1)
+    ]
+    for part, count, (members, former) in zip(to_sweep, shown, writer.members_in(watch.name, to_sweep), strict=True):
+        if not count and len(members) >= MASS_FROM:
             unseen.emptied += len(members)
         unseen.missing |= members
         unseen.former |= former
