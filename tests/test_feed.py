@@ -13,7 +13,7 @@ import feedparser
 import pytest
 from atom_rules import faults
 from following import World, edited, invent, publish, status
-from visiting import Visitor, settings_of
+from visiting import PATIENT, Visitor, settings_of
 
 from trialsync.publish.feed import MOST_CHANGES, atom
 from trialsync.store.filters import ChangeFilter
@@ -127,7 +127,7 @@ def test_who_was_away_reads_on(tmp_path: Path) -> None:
     world.poll()
     world.next()
     world.next()
-    client = Visitor(make_app(world.store, settings_of(tmp_path), now=world.clock))
+    client = Visitor(make_app(world.store, settings_of(tmp_path), now=world.clock, limit_seconds=PATIENT))
     address: str | None = "/feeds/changes.atom?all=true"
     seen: list[tuple[str, int]] = []
     ids = set()
@@ -222,7 +222,7 @@ def test_contact_persons_stay_out(tmp_path: Path) -> None:
 def client(world: World) -> Visitor:
     """Return a client of the web application over the world's store."""
     text = '[store]\npath = "trialsync.db"\n[site]\nbase_url = "https://example.org/agent"\n'
-    return Visitor(make_app(world.store, settings_of(world.store.parent, text), now=world.clock))
+    return Visitor(make_app(world.store, settings_of(world.store.parent, text), now=world.clock, limit_seconds=PATIENT))
 
 
 @pytest.mark.parametrize(

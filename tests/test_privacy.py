@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from following import World, edited, invent, publish, site
-from visiting import Visitor, settings_of
+from visiting import PATIENT, Visitor, settings_of
 
 from trialsync.publish.privacy import FIELDS, PERSON, change_without_contacts, difference_without_contacts, without_contacts
 from trialsync.study import fields
@@ -188,7 +188,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> World:
 )
 def test_nobody_is_found_by_what_is_left_out(named: World, tmp_path: Path, asked: str) -> None:
     """A name, an address or a number finds no row where it is not shown, on no face, in no count; where a setting shows it, it does."""
-    hidden = Visitor(make_app(named.store, settings_of(tmp_path), now=named.clock))
+    hidden = Visitor(make_app(named.store, settings_of(tmp_path), now=named.clock, limit_seconds=PATIENT))
     nobody = hidden.get("/api/changes?text=nobody").text
     assert hidden.get(f"/api/changes?{asked}").text == nobody
     assert hidden.get(f"/api/studies/NCT09450001/changes?{asked}&limit=1").text == nobody
@@ -200,7 +200,7 @@ def test_nobody_is_found_by_what_is_left_out(named: World, tmp_path: Path, asked
             assert "0 changes" in page.text
             assert "before=" not in page.text
             assert "left out" not in page.text or "housekeeping</a> left out" in page.text
-    shown = Visitor(make_app(named.store, settings_of(tmp_path, "[web]\ncontacts = true\n"), now=named.clock))
+    shown = Visitor(make_app(named.store, settings_of(tmp_path, "[web]\ncontacts = true\n"), now=named.clock, limit_seconds=PATIENT))
     assert "NCT09450001" in shown.get(f"/api/changes?{asked}").text
 
 
@@ -219,7 +219,7 @@ def test_nobody_is_found_by_what_is_left_out(named: World, tmp_path: Path, asked
 )
 def test_what_is_told_is_found(named: World, tmp_path: Path, asked: str, paths: list[str]) -> None:
     """Rows that tell of a contact person are found by what they do tell: the field, the site, the study's title."""
-    client = Visitor(make_app(named.store, settings_of(tmp_path), now=named.clock))
+    client = Visitor(make_app(named.store, settings_of(tmp_path), now=named.clock, limit_seconds=PATIENT))
     rows = client.json(f"/api/changes?{asked}")["changes"]
     assert sorted(row["path"].partition(".")[0] for row in rows) == paths
     following = f"/api/changes?{asked}&limit=1"

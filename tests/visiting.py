@@ -29,6 +29,9 @@ HOST: Final = "http://127.0.0.1"
 NOW: Final = datetime(2026, 5, 16, 9, 30, tzinfo=UTC)
 """When the tests ask: the day after the packaged loads end."""
 
+PATIENT: Final = 60.0
+"""How long a request may be at work, in seconds, where a test is not about that: a machine that does much at once is no fault."""
+
 WATCHES: Final = (Watch("parkinson", query={"query.cond": ("Parkinson Disease",)}), Watch("everything", everything=True))
 
 
@@ -78,7 +81,7 @@ def settings_of(folder: Path, text: str = "") -> Settings:
 
 def visitor(store: Path, settings: Settings) -> Visitor:
     """Return a visitor of an application over a store."""
-    return Visitor(make_app(store, settings, now=lambda: NOW))
+    return Visitor(make_app(store, settings, now=lambda: NOW, limit_seconds=PATIENT))
 
 
 def follow_the_packaged_loads(store: Path) -> None:

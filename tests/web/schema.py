@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
-from visiting import NOW, Visitor, settings_of
+from visiting import NOW, PATIENT, Visitor, settings_of
 
 from trialsync.web.app import make_app
 
@@ -65,7 +65,7 @@ class ApiVisitor(Visitor):
         raise AssertionError(f"the document does not know {path}")
 
 
-def over(store: Path, folder: Path, text: str = "") -> ApiVisitor:
-    """Return such a visitor of a store, with a settings file of this text in a folder."""
+def over(store: Path, folder: Path, text: str = "", *, limit_seconds: float = PATIENT) -> ApiVisitor:
+    """Return such a visitor of a store, with a settings file of this text in a folder; a request may be at work for so many seconds."""
     settings = settings_of(folder, text)
-    return ApiVisitor(make_app(store, settings, now=lambda: NOW), settings=settings)
+    return ApiVisitor(make_app(store, settings, now=lambda: NOW, limit_seconds=limit_seconds), settings=settings)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 from following import World, as_lines, edited, invent, publish, site, status
 from markup import Page, read
-from visiting import NOW, Visitor, settings_of, visitor
+from visiting import NOW, PATIENT, Visitor, settings_of, visitor
 
 from trialsync.model import Watch
 from trialsync.registry import files
@@ -361,7 +361,7 @@ def test_the_first_page_says_what_it_is(web: Visitor, packaged: Path, tmp_path: 
     assert {"/watches", "/studies", "/facts"} <= set(found.links)
     assert re.search(r"\d+ studies and days, 100 of \d+ changes on this page", flat(found.text))
     assert "parkinson: no poll has completed since 2026-05-14" in found.text
-    early = Visitor(make_app(packaged, settings_of(tmp_path, WATCHED), now=lambda: NOW - timedelta(days=1)))
+    early = Visitor(make_app(packaged, settings_of(tmp_path, WATCHED), now=lambda: NOW - timedelta(days=1), limit_seconds=PATIENT))
     assert "no poll has completed" not in page(early, "/").text
     assert "Clear the filters" in page(web, "/?text=zzzz").text
 

@@ -6,13 +6,14 @@ import sqlite3
 import threading
 import time
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 from following import World, invent, publish, status
 from schema import over
-from visiting import NOW, settings_of
+from visiting import NOW, PATIENT, settings_of
 
 from trialsync.errors import AnswerTooLong
 from trialsync.store.connection import connect
@@ -31,17 +32,18 @@ def test_a_statement_ends_when_its_time_is_over(packaged: Path) -> None:
     """A statement that would run for ever is ended by SQLite itself, and says how to ask for less."""
     connection = connect(packaged, writable=False)
     connection.stop_after(0.2)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(AnswerTooLong, match="takes longer than it may") as raised:
         connection.value(FOREVER)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
     assert "narrow it" in str(raised.value)
     connection.close()
 
 
 def test_many_short_statements_end_too(packaged: Path) -> None:
     """Questions that are quick one by one are not answered past the time of all of them."""
-    with Reader.open(packaged, limit_seconds=0.05) as reader:
+    with Reader.open(packaged) as reader:
+        reader._db.stop_after(0.05)
         time.sleep(0.1)
         with pytest.raises(AnswerTooLong):
             reader.last_id()
@@ -67,16 +69,18 @@ def test_work_in_python_ends_too(packaged: Path, tmp_path: Path) -> None:
     desk = Desk(packaged, settings_of(tmp_path), lambda: NOW, limit_seconds=0.1, at_once=1)
 
     def work(reader: Reader) -> int:
-        assert reader.last_id() > 0
+        del reader
         while True:
             with suppress(Exception):  # as the worst of libraries does
                 sum(range(1000))
 
     async def asked() -> tuple[float, list[int]]:
-        began = time.monotonic()
+        began = time.process_time()
         with pytest.raises(AnswerTooLong, match="takes longer than it may"):
             await desk.ask(work)
-        return time.monotonic() - began, [await desk.ask(lambda reader: reader.last_id()) for _ in range(20)]
+        spent = time.process_time() - began
+        patient = replace(desk, limit_seconds=PATIENT)
+        return spent, [await patient.ask(lambda reader: reader.last_id()) for _ in range(20)]
 
     seconds, after = anyio.run(asked)
     assert seconds < 2
@@ -104,7 +108,7 @@ def _busy_until(moment: float) -> str:
 
 def test_only_so_many_ask_at_once(packaged: Path, tmp_path: Path) -> None:
     """Requests wait for their turn; those for whom there is no room to wait are told to come again, and the others are answered."""
-    desk = Desk(packaged, settings_of(tmp_path), lambda: NOW, at_once=2, waiting=3)
+    desk = Desk(packaged, settings_of(tmp_path), lambda: NOW, PATIENT, at_once=2, waiting=3)
     free, together, most = threading.Event(), 0, 0
     lock = threading.Lock()
 
@@ -113,7 +117,7 @@ def test_only_so_many_ask_at_once(packaged: Path, tmp_path: Path) -> None:
         with lock:
             together += 1
             most = max(most, together)
-        free.wait(5)
+        free.wait(PATIENT)
         with lock:
             together -= 1
         return reader.last_id()
@@ -148,7 +152,7 @@ def test_a_request_never_delays_a_poll(tmp_path: Path) -> None:
     study = invent(1)
     world = World(tmp_path, publish([study], [status(study, "COMPLETED", "2026-02-03")]))
     world.poll()
-    desk = Desk(world.store, settings_of(tmp_path), lambda: NOW)
+    desk = Desk(world.store, settings_of(tmp_path), lambda: NOW, PATIENT)
 
     def work(reader: Reader) -> tuple[int, int]:
         before = reader.last_id()
@@ -194,7 +198,7 @@ def test_a_locked_store_is_a_problem(tmp_path: Path) -> None:
     """A store that another program has locked against everybody gets 503 within the time of a request, and is answered again after it."""
     world = World(tmp_path, publish([invent(1)]))
     world.poll()
-    api = over(world.store, tmp_path)
+    api = over(world.store, tmp_path, limit_seconds=1)
     with closing(sqlite3.connect(world.store, isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode = DELETE")
         other.execute("BEGIN EXCLUSIVE")
@@ -203,4 +207,4 @@ def test_a_locked_store_is_a_problem(tmp_path: Path) -> None:
         assert found["type"].endswith("store-busy")
         assert time.monotonic() - began < 8
         other.execute("ROLLBACK")
-    assert api.get("/api/changes").status_code == 200
+    assert over(world.store, tmp_path).get("/api/changes").status_code == 200

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import from_schema
 from schemathesis.engine.events import NonFatalError, ScenarioFinished
-from visiting import NOW, settings_of
+from visiting import NOW, PATIENT, settings_of
 
 from trialsync.errors import TrialsyncError
 from trialsync.web.api.operations import OF_A_STUDY
@@ -44,7 +44,7 @@ SUFFIXED = r"\.(json|jsonl|csv)$"
 )
 def test_no_answer_breaks_its_promise(packaged: Path, tmp_path: Path, phase: str, examples: int, seconds: int) -> None:
     """Whatever is asked, well formed or not, status, type, headers and body of the answer are those that the document promises."""
-    app = make_app(packaged, settings_of(tmp_path, '[web]\nhosts = ["testserver"]'), now=lambda: NOW)
+    app = make_app(packaged, settings_of(tmp_path, '[web]\nhosts = ["testserver"]'), now=lambda: NOW, limit_seconds=PATIENT)
     config = SchemathesisConfig.from_dict(
         tomllib.loads(CONFIG.read_text())
         | {

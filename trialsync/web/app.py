@@ -11,7 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from trialsync.errors import TrialsyncError
 from trialsync.web import api, documents, feeds, health, pages, problems
-from trialsync.web.desk import Desk
+from trialsync.web.desk import LIMIT_SECONDS, Desk
 from trialsync.web.problems import Problem
 from trialsync.web.security import Gate, allowed_hosts
 
@@ -39,13 +39,15 @@ def make_app(
     listening: str | None = None,
     metrics: Metrics | None = None,
     ticking: Callable[[], bool] | None = None,
+    limit_seconds: float = LIMIT_SECONDS,
 ) -> Starlette:
     """Return the web application over a store, which is opened anew for each request and need not be there yet.
 
     ``now`` returns an aware UTC datetime. ``listening`` is the address that the server listens on, where it is not the settings'.
     ``metrics`` are the daemon's counters, ``ticking`` says whether its scheduler is well; without a daemon there is neither.
+    ``limit_seconds`` is how long one request may be at work.
     """
-    desk = Desk(store, settings, now)
+    desk = Desk(store, settings, now, limit_seconds)
     routes: list[BaseRoute] = [
         *health.routes(store, lambda: settings, now=now, metrics=metrics, ticking=ticking),
         *api.routes(desk),
