@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from eventful_loads import REMOVED, RETURNS, WITHHELD, eventful_loads
@@ -24,12 +24,14 @@ sys.path.append(str(Path(__file__).parent.parent / "cli"))
 
 from terminal import Ran, Terminal
 
+from trialsync.errors import StoreError
 from trialsync.store import codec, schema
 from trialsync.store.seal import CHANGE_COLUMNS, VERSION_COLUMNS, seal_version
 from trialsync.store.verify import verify
 from trialsync.store.wording import wording_of
 from trialsync.study.fingerprint import fingerprint
 from trialsync.sync.poll import poll
+from trialsync.sync.ready import Crew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,8 +69,9 @@ ENDS: Final = frozenset({0, 2, 3, 6})
 class Patient:
     """A store to be broken, a terminal to ask it by, and what the sound one answers."""
 
-    def __init__(self, cli: Terminal) -> None:
+    def __init__(self, cli: Terminal, crew: Crew) -> None:
         self.cli = cli
+        self.crew = crew
         lines = eventful_loads(STUDIES)
         world = World(cli.folder, lines)
         world.poll()
@@ -105,6 +108,13 @@ class Patient:
         assert ran.code == 0 or ran.err, arguments
         return ran
 
+    def problems(self, **help_: Any) -> list[str]:
+        """Return what is wrong with the store, looked at with help or without."""
+        try:
+            return verify(self.store, **help_)
+        except StoreError as error:
+            return [error.message]
+
     def reads(self) -> dict[tuple[str, ...], Ran]:
         """Ask everything that can be asked."""
         return {command: self.run(*command) for command in READS}
@@ -123,6 +133,7 @@ class Patient:
         if told.code == 2:
             assert "not a trialsync store" in told.err or "is empty" in told.err, told.err
         assert told.code in {0, 2, 6}, told
+        assert self.problems(helpers=self.crew, worth_from=0) == self.problems()
         reads = self.reads()
         copy = self.cli.folder / "copy.db"
         copied = self.run("backup", copy)
@@ -144,8 +155,8 @@ class Patient:
 @pytest.fixture
 def patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Patient]:
     """Return a store to be broken."""
-    with Terminal(tmp_path, monkeypatch, capsys) as terminal:
-        yield Patient(terminal)
+    with Terminal(tmp_path, monkeypatch, capsys) as terminal, Crew() as crew:
+        yield Patient(terminal, crew)
 
 
 def test_a_flipped_byte_is_named_or_harmless(patient: Patient) -> None:

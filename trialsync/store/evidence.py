@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar
 
-from trialsync.errors import RecordError
+from trialsync.errors import RecordError, StoreError
 from trialsync.store import codec, contents
 from trialsync.store.replay import logged, replay_problems
 from trialsync.store.rows import headline_columns
@@ -39,11 +37,12 @@ WRONG_VALUES: Final = (ValueError, LookupError, TypeError, AttributeError, Arith
 _PIECE_VERSIONS: Final = 200
 _PIECE_BYTES: Final = 1 << 20
 _COLUMNS: Final = ("nct_id", *headline_columns({}))
-_EVERYTHING: Final = (
+_SAID: Final = (
     f"SELECT s.id, s.version, {', '.join(f's.{column}' for column in _COLUMNS)}, "
     "v.number, v.fingerprint, c.content, v.id, v.date, v.origin, v.rule, v.first_change, v.last_change "
-    f"FROM studies s LEFT JOIN versions v ON v.nct_id = s.nct_id LEFT JOIN {contents.JOINED} ORDER BY s.id, v.number DESC"
+    f"FROM studies s LEFT JOIN versions v ON v.nct_id = s.nct_id LEFT JOIN {contents.JOINED}"
 )
+_ORDERED: Final = "ORDER BY s.id, v.number DESC"
 
 
 class Helpers(Protocol):
@@ -108,8 +107,8 @@ def _pieces(connection: Connection) -> Iterator[list[Evidence]]:
     piece: list[Evidence] = []
     versions = size = 0
     try:
-        for _, rows in groupby(connection.rows(_EVERYTHING), itemgetter(0)):
-            each = _evidence(connection, list(rows))
+        for rows in _studies(connection):
+            each = _evidence(connection, rows)
             piece.append(each)
             versions += len(each.versions)
             size += sum(len(blob) for _, _, blob in each.versions if blob is not None)
@@ -120,6 +119,24 @@ def _pieces(connection: Connection) -> Iterator[list[Evidence]]:
         yield piece
         raise
     yield piece
+
+
+def _studies(connection: Connection) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows of one study after the other."""
+    rows: list[tuple[Any, ...]] = []
+    try:
+        for row in connection.rows(f"{_SAID} {_ORDERED}"):
+            if rows and row[0] != rows[0][0]:
+                yield rows
+                rows = []
+            rows.append(row)
+    except StoreError:
+        # What can't be read may be the next study's.
+        if rows:
+            yield list(connection.rows(f"{_SAID} WHERE s.id = ? {_ORDERED}", (rows[0][0],)))
+        raise
+    if rows:
+        yield rows
 
 
 def _evidence(connection: Connection, rows: list[tuple[Any, ...]]) -> Evidence:
