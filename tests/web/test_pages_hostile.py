@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from following import World, edited, invent, publish
+from following import DAYS, World, edited, invent, publish, site, status
 from markup import read
 from visiting import Visitor, settings_of, visitor
 
 from trialsync.model import Watch
+from trialsync.store.filters import ChangeFilter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,3 +186,31 @@ def test_a_hostile_address_is_answered_with_a_page(web: Visitor, path: str) -> N
     assert found.faults == []
     assert not {"script", "img"} & set(found.elements)
     assert not STEERING & set(response.text)
+
+
+def test_a_study_of_very_many_changes_has_its_page(tmp_path: Path) -> None:
+    """Of a day of more rows than a page reads it tells the first and how many there are, a day before it stands behind its link."""
+    many = [site(f"Clinic {number}", "Lyon", "France", status="RECRUITING", zip=f"{number}") for number in range(2_100)]
+    closed = [each | {"status": "COMPLETED", "zip": f"{each['zip']}0"} for each in many]
+    study = invent(1, contactsLocationsModule={"locations": many})
+    earlier = status(study, "SUSPENDED", DAYS[1])
+    world = World(tmp_path, publish([study], [earlier], [edited(earlier, DAYS[2], contactsLocationsModule={"locations": closed})]))
+    for place in range(3):
+        (world.next if place else world.poll)()
+    with world.reader() as reader:
+        rows = reader.count(ChangeFilter(studies=("NCT00000001",), since=DAYS[2]))
+    assert rows > 4_200
+    web = visitor(world.store, settings_of(tmp_path))
+    for path in ("/studies/NCT00000001", "/studies/NCT00000001/versions/3"):
+        shown = web.get(path)
+        assert shown.status_code == 200
+        assert f"This is said of the first 4,000 of {rows:,} changes" in shown.text
+        assert f"/changes.csv?since={DAYS[2]}&amp;until={DAYS[2]}&amp;order=oldest&amp;limit=10000" in shown.text
+    newest = web.get("/studies/NCT00000001").text
+    assert "4,000 of" in newest
+    assert f'id="d{DAYS[1]}"' not in newest
+    older = web.get(f"/studies/NCT00000001?before={DAYS[2]}").text
+    assert f'id="d{DAYS[1]}"' in older
+    assert "of the baseline" in older
+    csv = web.get(f"/api/studies/NCT00000001/changes.csv?since={DAYS[2]}&until={DAYS[2]}&order=oldest&limit=10000")
+    assert csv.text.count("\n") == rows + 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from trialsync.errors import BadDate
@@ -42,6 +42,10 @@ _ASKED: Final = (
 )
 _DAYS: Final = 12
 _MOST_ROWS: Final = 60
+_MOST_READ: Final = 4_000
+"""So many rows of its days are read for a page, the first of them; it says so, and the others are behind its links."""
+
+_MOST_FIRST: Final = 200
 _MOST_FACTS: Final = 12
 _LONG_RUN: Final = 5
 _LONG_FIELD: Final = 700
@@ -57,7 +61,7 @@ _PRESENCES: Final = {
 class ShownDay:
     """What happened on a day: its line, the rows that matter, the quiet ones, and how many more there are.
 
-    ``runs`` are rows of sites that all say the same, with what they say.
+    ``runs`` are rows of sites that all say the same, with what they say. ``read`` of ``count`` rows are what all this is told of.
     """
 
     date: str
@@ -67,6 +71,8 @@ class ShownDay:
     runs: tuple[tuple[str, tuple[ShownChange, ...]], ...]
     quiet: tuple[ShownChange, ...]
     more: int
+    read: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,7 @@ def _as_it_is(desk: Desk, reader: Reader, sight: Sight, before: str | None) -> A
     origin, load = origin or sight.version.origin, load or sight.version.load
     # What is known reaches to the load that showed it, whenever that came to us.
     until = load if origin is Origin.IMPORT else sight.last_seen[:10]
-    first = [shown_change(row) for row in told(desk, reader.changes(ChangeFilter(studies=(number,), baseline=True))) if row.baseline]
+    first, firsts = _first(desk, reader, number) if older is None else ([], 0)
     return rendering.page(
         "study.html",
         number=number,
@@ -152,6 +158,7 @@ def _as_it_is(desk: Desk, reader: Reader, sight: Sight, before: str | None) -> A
         before=before,
         older=older,
         first=first,
+        firsts=firsts,
         watches=reader.watches_of(number),
     )
 
@@ -159,11 +166,10 @@ def _as_it_is(desk: Desk, reader: Reader, sight: Sight, before: str | None) -> A
 def _as_it_was(desk: Desk, reader: Reader, sight: Sight, as_of: str | None) -> Answer:
     number = sight.version.nct_id
     versions = reader.versions(number)
-    own = [
-        row
-        for row in told(desk, reader.changes(ChangeFilter(studies=(number,), since=sight.version.date, until=sight.version.date)))
-        if row.version == sight.version.number
-    ]
+    of_its_day = ChangeFilter(studies=(number,), since=sight.version.date, until=sight.version.date)
+    rows = (row for row in reader.changes(of_its_day) if row.version == sight.version.number)
+    own = told(desk, islice(rows, _MOST_READ))
+    count = len(own) if len(own) < _MOST_READ else reader.count(of_its_day)
     return rendering.page(
         "version.html",
         number=number,
@@ -173,7 +179,7 @@ def _as_it_was(desk: Desk, reader: Reader, sight: Sight, as_of: str | None) -> A
         as_of=as_of,
         count=len(versions),
         following=next((each for each in versions if each.number == sight.version.number + 1), None),
-        day=_day(own) if own else None,
+        day=_day(own, count) if own else None,
         modules=_modules(sight.study if desk.shows_contacts else without_contacts(sight.study)),
     )
 
@@ -225,11 +231,27 @@ def _days(desk: Desk, reader: Reader, number: str, before: str | None) -> tuple[
     """Return the days on which something changed, the newest first, and the day before which there are more."""
     found = reader.study_days(ChangeFilter(studies=(number,))).days
     dates = sorted({each for _, each in found if before is None or each < before}, reverse=True)
-    days = [_day(told(desk, reader.logged(found[number, each])), len(found[number, each])) for each in dates[:_DAYS]]
-    return days, dates[_DAYS - 1] if len(dates) > _DAYS else None
+    days: list[ShownDay] = []
+    room = _MOST_READ
+    for each in dates[:_DAYS]:
+        ids = found[number, each]
+        if days and len(ids) > room:
+            break
+        days.append(_day(told(desk, reader.logged(ids[:_MOST_READ])), len(ids)))
+        room -= len(ids)
+    return days, dates[len(days) - 1] if len(dates) > len(days) else None
 
 
-def _day(changes: Sequence[LoggedChange], count: int | None = None) -> ShownDay:
+def _first(desk: Desk, reader: Reader, number: str) -> tuple[list[ShownChange], int]:
+    """Return the first rows of what stood there when a study was first seen, and how many there are."""
+    wanted = ChangeFilter(studies=(number,), baseline=True)
+    rows = (row for row in reader.changes(wanted) if row.baseline)
+    first = list(map(shown_change, told(desk, islice(rows, _MOST_FIRST))))
+    firsts = len(first) if len(first) < _MOST_FIRST else reader.count(wanted) - reader.count(replace(wanted, baseline=False))
+    return first, firsts
+
+
+def _day(changes: Sequence[LoggedChange], count: int) -> ShownDay:
     loud = [row for row in changes if not is_quiet(row)]
     quiet = [row for row in changes if is_quiet(row)]
     runs = _runs(loud)
@@ -246,7 +268,9 @@ def _day(changes: Sequence[LoggedChange], count: int | None = None) -> ShownDay:
             for (before, after), run in runs.items()
         ),
         quiet=tuple(map(shown_change, hushed)),
-        more=(count or len(changes)) - len(shown) - sum(len(run[:_MOST_ROWS]) for run in runs.values()) - len(hushed),
+        more=count - len(shown) - sum(len(run[:_MOST_ROWS]) for run in runs.values()) - len(hushed),
+        read=len(changes),
+        count=count,
     )
 
 
