@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from trialsync.model import By, Kind, LoggedChange, Origin, Presence, Tier
-from trialsync.publish.page import front_matter_value, page
+from trialsync.publish.page import RULE, front_matter_value, page
+from trialsync.registry.sandbox.loads import packaged_loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -299,6 +301,15 @@ def test_a_page_of_several_of_everything() -> None:
         "*Source data (authoritative): https://clinicaltrials.gov/study/NCT09000001*  \n"
         "*A mirror.*\n"
     )
+
+
+def test_who_changes_what_a_page_says_raises_its_rule() -> None:
+    """The packaged studies' pages are those of this rule: a folder of pages makes them again only where the rule is another."""
+    digest = blake2b(digest_size=8)
+    for line in packaged_loads():
+        if line.study is not None:
+            digest.update(page(line.study, changes=[changed(1, "design.phases")], last_seen_at=SEEN, note="A note.").encode())
+    assert {RULE: digest.hexdigest()} == {1: "e117cf19fdb37895"}
 
 
 def test_a_site_may_leave_its_baseline_out() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -12,7 +13,12 @@ import pytest
 from following import World, edited, invent, publish, status, withheld
 from terminal import Terminal, sentence
 
-from trialsync.publish.site import MOST_IN_SITEMAP, sitemaps
+from trialsync.model import Presence
+from trialsync.publish import site
+from trialsync.publish.site import MOST_IN_SITEMAP, About, Listed, sitemap_names, sitemaps
+from trialsync.settings.sections import Site
+from trialsync.store.reader import Reader
+from trialsync.sync.site import write_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,6 +167,93 @@ def test_a_run_that_was_broken_off_goes_on(mirrored: Mirrored) -> None:
     assert mirrored.run() == [page(1)]
 
 
+def test_what_a_run_did_that_was_broken_off_is_not_done_again(mirrored: Mirrored) -> None:
+    """Pages that were finished before a run broke off stay as they are; the next run names them, as nobody has named them yet."""
+
+    class Broken(Exception):
+        """What breaks a run off."""
+
+    def write(most: int) -> list[str]:
+        """Write the site, or its first pages; return what changed.txt says."""
+
+        def told(done: int, total: int | None) -> None:
+            if done >= most and total:
+                raise Broken
+
+        with Reader.open(mirrored.world.store) as reader:
+            write_site(reader, mirrored.site, Site(), told=told, every=1)
+        return (mirrored.site / "changed.txt").read_text().splitlines()
+
+    for most in (2, 4):
+        with pytest.raises(Broken):
+            write(most)
+        before = mirrored.stamps()
+        assert sum("/trials/" in path for path in before) == most
+    changed = write(1000)
+    after = mirrored.stamps()
+    assert {path for path in before if "/trials/" in path and before[path] != after[path]} == set()
+    assert changed == ["index.html", "index.md", "llms.txt", *map(page, range(1, 7))]
+    assert write(1000) == []
+    assert not (mirrored.site / ".trialsync-site.journal").exists()
+
+
+def test_a_journal_that_is_cut_short_is_read_as_far_as_it_goes(mirrored: Mirrored) -> None:
+    """Half a line at the end of what a killed run left, or anything else, costs no more than making those pages again."""
+    mirrored.run()
+    listing, journal = mirrored.site / ".trialsync-site.json", mirrored.site / ".trialsync-site.journal"
+    for left in (listing.read_bytes()[:300], b"", b"{", b"\xff"):
+        journal.write_bytes(left)
+        assert mirrored.run() == []
+        assert not journal.exists()
+
+
+def test_a_page_is_only_made_where_something_can_have_changed(mirrored: Mirrored) -> None:
+    """What says the same by the store's seals is not even read: a version that can't be any more does not matter until it changes."""
+    mirrored.run()
+    with sqlite3.connect(mirrored.world.store) as connection:
+        found = "SELECT coalesce(content_id, id) FROM versions WHERE nct_id = 'NCT09300001'"
+        connection.execute(f"UPDATE contents SET content = x'00' WHERE id = ({found})")  # noqa: S608 - our own
+    connection.close()
+    assert mirrored.run() == []
+    (mirrored.site / page(1)).unlink()
+    assert mirrored.cli("export", mirrored.site, "--format", "page").code == 6
+
+
+def test_a_list_of_an_earlier_trialsync_is_known(mirrored: Mirrored) -> None:
+    """The list that was one line, in whatever order, is read: no page is written again, and what it lacks is added."""
+    mirrored.run()
+    assert mirrored.run() == []
+    listing = mirrored.site / ".trialsync-site.json"
+    written = listing.read_bytes()
+    known = orjson.loads(written)
+    for name, file in known["files"].items():
+        known["files"][name] = {part: file[part] for part in ("digest", "bytes", "last_seen")}
+    for names in (sorted(known["files"]), sorted(known["files"], reverse=True)):
+        listing.write_bytes(orjson.dumps({"trialsync": "0.0.1", "files": {name: known["files"][name] for name in names}}) + b"\n")
+        assert mirrored.run() == []
+        assert listing.read_bytes() == written
+
+
+def test_an_index_of_very_many_studies_is_divided() -> None:
+    """Of more than ten thousand the index names parts by what their numbers begin with, none of them too large to be opened."""
+    few, many = ([f"NCT{number * step:08d}" for number in range(1, 10_002)] for step in (1_000, 7))
+    assert site.part_length(few[:-1]) is None
+    assert site.part_length(few) == len("NCT000")
+    assert site.part_length([f"NCT{number:08d}" for number in range(20_001)]) == len("NCT0000")
+    about = About("Everything", "2026-03-02", None, "https://example.org/m", None)
+    studies = [
+        Listed(number, "A <title>", "RECRUITING", "S", None, Presence.LISTED, None, followed=number != many[0]) for number in many[:3]
+    ]
+    parts = [site.part_of("NCT000", studies)]
+    assert "[NCT000](index-NCT000.md) NCT00000007 to NCT00000021 — 3 studies, 1 of them no longer followed" in site.parts_markdown(
+        about, parts
+    )
+    assert '<a href="index-NCT000.html">NCT000</a>' in site.parts_html(about, parts)
+    assert "studies NCT00000000 to NCT00099999" in site.part_markdown(about, "NCT000", studies)
+    assert "A &lt;title&gt;" in site.part_html(about, "NCT000", studies)
+    assert "NCT07263919 is in `https://example.org/m/index-NCT072.md`" in site.llms_txt(about, 10_001, len("NCT072"))
+
+
 def test_settings_of_the_site(mirrored: Mirrored) -> None:
     """With base_url there is a sitemap of addresses below it, without it none, and the one that was is taken away; baseline is obeyed."""
     mirrored.cli.settings(text='[site]\nbase_url = "https://example.org/a&b/"\nnote = "A <mirror>."\n')
@@ -182,7 +275,8 @@ def test_a_large_sitemap_is_several() -> None:
     """More addresses than one sitemap may hold are in several, which an index names."""
     pages = [(f"trials/NCT{number:08d}.md", None) for number in range(MOST_IN_SITEMAP + 1)]
     files = dict(sitemaps("https://example.org", pages))
-    assert list(files) == ["sitemap-1.xml", "sitemap-2.xml", "sitemap.xml"]
+    assert list(files) == ["sitemap-1.xml", "sitemap-2.xml", "sitemap.xml"] == sitemap_names(len(pages))
+    assert list(dict(sitemaps("https://example.org", pages[:-1]))) == ["sitemap.xml"] == sitemap_names(len(pages) - 1)
     assert files["sitemap-1.xml"].count("<loc>") == MOST_IN_SITEMAP
     assert files["sitemap.xml"].count("<sitemap><loc>https://example.org/sitemap-") == 2
 

@@ -151,7 +151,7 @@ def _pages(app: App, folder: Path, asked: Asked, *, fresh: bool, others: dict[st
         progress("writing pages", "pages") as told,
     ):
         done = write_site(reader, folder, app.settings.site, watches=asked.watches, studies=studies, fresh=fresh, told=told)
-    say(f"{folder}: {counted(done.pages, 'page', 'pages')}; {counted(len(done.changed), 'file', 'files')} written ({CHANGED} names them)")
+    say(f"{folder}: {counted(done.pages, 'page', 'pages')}; {counted(done.changed, 'file', 'files')} written ({CHANGED} names them)")
     if not done.has_sitemap:
         say("no sitemap, which needs the address of the site: [site] base_url in the settings")
 

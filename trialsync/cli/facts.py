@@ -83,9 +83,10 @@ def _overdue(app: App, as_of: str | None, watch: str | None, limit: int | None, 
     most = limit if limit is not None else TERMINAL_LIMIT if sys.stdout.isatty() else 0
     text = day(as_of, "--as-of", present) if as_of is not None else present.date().isoformat()
     with app.reader() as reader:
-        if watch is not None and watch not in {row.name for row in reader.watches()}:
+        members = {row.name: row.members for row in reader.watches()}
+        if watch is not None and watch not in members:
             raise UnknownWatch(f"no watch {watch!r} in {app.store}", hint="trialsync watches lists them")
-        met, cut, total = 0, False, len(reader.members([watch])) if watch is not None else reader.study_count()
+        met, cut, total = 0, False, members[watch] if watch is not None else reader.study_count()
 
         def rows(told: Progress | None) -> Iterator[dict[str, Json]]:
             nonlocal met, cut

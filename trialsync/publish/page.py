@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from trialsync.model import Json, LoggedChange, Study
 
+RULE: Final = 1
+"""The number of the rules by which a page is made. Whoever changes what a page says raises it: a site makes its pages again then."""
+
 RECENT_DAYS: Final = 30
 """How many days before ``last_seen_at`` a change counts as recent."""
 

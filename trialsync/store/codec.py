@@ -14,13 +14,16 @@ byte. The JSON text keeps the registry's order of names and every value exactly.
 from __future__ import annotations
 
 import sys
+from array import array
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from trialsync.errors import RecordError
+from trialsync.study.nct_set import NctSet
 
 if sys.version_info >= (3, 14):
     from compression.zstd import CompressionParameter, ZstdCompressor, ZstdDecompressor, ZstdDict, ZstdError
@@ -150,16 +153,18 @@ def pack_ids(nct_ids: Iterable[str]) -> bytes:
     return compressor.compress(orjson.dumps(distances), ZstdCompressor.FLUSH_FRAME)
 
 
-def unpack_ids(blob: bytes) -> frozenset[str]:
+def unpack_ids(blob: bytes) -> NctSet:
     """Return the NCT numbers of such a blob; raise BadBlob where it is not one."""
-    content = _decompress(blob, None)
     try:
-        distances = orjson.loads(content)
+        return NctSet.of(unpack_numbers(blob))
     except ValueError as error:
         raise BadBlob(f"a list of studies can't be read: {error}") from error
-    found = []
-    last = 0
-    for distance in distances:
-        last += distance
-        found.append(f"NCT{last:08d}")
-    return frozenset(found)
+
+
+def unpack_numbers(blob: bytes) -> array[int]:
+    """Return the whole numbers that the NCT numbers of such a blob hold, ascending; raise BadBlob where it is not one."""
+    content = _decompress(blob, None)
+    try:
+        return array("L", accumulate(orjson.loads(content)))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BadBlob(f"a list of studies can't be read: {error}") from error

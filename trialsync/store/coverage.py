@@ -11,6 +11,7 @@ from trialsync.store.connection import RESTORE_HINT
 
 if TYPE_CHECKING:
     from trialsync.store.connection import Connection
+    from trialsync.study.nct_set import NctSet
 
 _MEMBER_AT = """
     FROM polls p JOIN watches w ON w.name = p.watch JOIN watch_studies m ON m.watch_id = w.id
@@ -97,7 +98,7 @@ class Coverage:
         )
         return origin
 
-    def _read(self, column: str, poll_id: int) -> frozenset[str]:
+    def _read(self, column: str, poll_id: int) -> NctSet:
         blob = self._connection.value(f"SELECT {column} FROM polls WHERE id = ?", (poll_id,))  # noqa: S608 - one of two columns of ours
         try:
             return codec.unpack_ids(blob)

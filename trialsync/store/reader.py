@@ -14,16 +14,16 @@ from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Self
 
-import orjson
-
-from trialsync.errors import BadDate, BadFilter, UnknownWatch, UsageError
+from trialsync.errors import BadDate, BadFilter, UsageError
 from trialsync.model import Origin, Tier
 from trialsync.store import contents, headlines, rows, schema
 from trialsync.store.connection import Connection, check_version, connect
 from trialsync.store.coverage import Coverage
 from trialsync.store.filters import ChangeFilter, is_in_country
 from trialsync.store.logged import LogRows
+from trialsync.store.members import members
 from trialsync.store.notices import notices
+from trialsync.store.sealed import sealed
 from trialsync.store.search import Counted, Range, Search
 from trialsync.store.shown import Shown
 from trialsync.store.sightings import last_loads, seen
@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
     from trialsync.model import LoggedChange, Notice, Poll, Study, Version
     from trialsync.store.headlines import Headlines
+    from trialsync.store.sealed import Sealed
     from trialsync.store.sightings import Seen
     from trialsync.store.study_filters import StudyFilter
+    from trialsync.study.nct_set import NctSet
 
 _MANY: Final = 2_000
 _LAST_DAY: Final = "9999-12-31"
@@ -247,24 +249,12 @@ class Reader:
         """Return whether a watch of this name was ever saved."""
         return self._db.value("SELECT 1 FROM watches WHERE name = ?", (name,)) is not None
 
-    def members(self, watches: Sequence[str] = (), *, on: str | None = None, ever: bool = False) -> list[str]:
-        """Return the numbers of all studies, or of those in one of these watches, sorted.
+    def members(self, watches: Sequence[str] = (), *, on: str | None = None, ever: bool = False) -> NctSet:
+        """Return the numbers of all studies, or of those in one of these watches.
 
-        In a watch they are now, or were on the load of an ISO day (``on``), or ever. Raises UnknownWatch.
+        In a watch they are now, or were on the load of an ISO day (``on``), or ever. Raises UnknownWatch, StoreDamaged.
         """
-        if not watches:
-            return [number for (number,) in self._db.rows("SELECT nct_id FROM studies ORDER BY nct_id")]
-        known = {name for (name,) in self._db.rows("SELECT name FROM watches")}
-        for name in watches:
-            if name not in known:
-                raise UnknownWatch(f"no watch {name!r} in {self.path}", hint="trialsync watches lists them")
-        then = "m.joined_load <= ?2 AND (m.left_load IS NULL OR m.left_load > ?2)"
-        when = "?2 IS NULL" if ever else then if on else "m.left_load IS NULL AND ?2 IS NULL"
-        sql = (
-            "SELECT DISTINCT m.nct_id FROM watch_studies m JOIN watches w ON w.id = m.watch_id "
-            f"WHERE w.name IN (SELECT value FROM json_each(?1)) AND {when} ORDER BY m.nct_id"
-        )
-        return [number for (number,) in self._db.rows(sql, (orjson.dumps(list(watches)).decode(), on))]
+        return members(self._db, watches, on=on, ever=ever)
 
     def watches_of(self, nct_id: str) -> list[str]:
         """Return the names of the watches that a study is in now."""
@@ -319,6 +309,13 @@ class Reader:
         sql = f"SELECT {rows.VERSION_COLUMNS} FROM versions v WHERE v.nct_id = ? ORDER BY v.number"
         found = [rows.version(row) for row in self._db.rows(sql, (nct_id,))]
         if not found:
+            raise self._unknown(nct_id)
+        return found
+
+    def sealed(self, nct_id: str) -> Sealed:
+        """Return the seals of a study's versions, with the rows of the log that they brought. Raises UsageError for an unknown study."""
+        found = sealed(self._db, nct_id)
+        if found is None:
             raise self._unknown(nct_id)
         return found
 

@@ -17,6 +17,7 @@ import orjson
 from trialsync.errors import StoreDamaged
 from trialsync.store import codec
 from trialsync.store.connection import RESTORE_HINT
+from trialsync.study.nct_set import NctSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,7 +82,7 @@ def last_loads(connection: Connection, nct_ids: Iterable[str], up_to: str) -> di
     What never was seen in a load, being known by its history alone, is in none. It is what the export of coverage says study by study, at
     the price of reading what the newest polls covered. Raises StoreDamaged.
     """
-    left, found = set(nct_ids), dict[str, int]()
+    left, found = NctSet(nct_ids), dict[str, int]()
     polls = connection.rows(
         "SELECT id, load, CASE WHEN ended = 'complete' AND whole = 1 THEN watch END, covered, unshown FROM polls "
         "WHERE load <= ? AND (ended = 'complete' OR origin = 'import') ORDER BY load DESC, id DESC",
@@ -90,7 +91,7 @@ def last_loads(connection: Connection, nct_ids: Iterable[str], up_to: str) -> di
     for number, load, watch, covered, unshown in polls:
         if not left:
             break
-        shown: set[str] = set()
+        shown = NctSet()
         if watch is not None:
             named = (orjson.dumps(list(left)).decode(),) if len(left) <= _FEW else ()
             members = connection.rows(_SOME_MEMBERS_AT if named else _MEMBERS_AT, (watch, load, *named))
@@ -99,13 +100,13 @@ def last_loads(connection: Connection, nct_ids: Iterable[str], up_to: str) -> di
         left -= shown
         found[load] = found.get(load, 0) + len(shown)
     # A poll that was broken off leaves the versions that it brought, and no list.
-    for load, count in connection.rows(_BROUGHT, (orjson.dumps(sorted(left)).decode(), up_to)):
+    for load, count in connection.rows(_BROUGHT, (orjson.dumps(list(left)).decode(), up_to)):
         found[load] = found.get(load, 0) + count
     return {load: found[load] for load in sorted(found) if found[load]}
 
 
-def _read(number: int, blob: bytes | None) -> frozenset[str]:
+def _read(number: int, blob: bytes | None) -> NctSet:
     try:
-        return codec.unpack_ids(blob) if blob is not None else frozenset()
+        return codec.unpack_ids(blob) if blob is not None else NctSet()
     except codec.BadBlob as error:
         raise StoreDamaged(f"poll {number}: {error}", hint=RESTORE_HINT) from error

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 _PREFIX: Final = "NCT"
 _LENGTH: Final = 11
+_GREATEST: Final = 99_999_999
 _ANY: Final = re.compile(rb"[^\0]", re.DOTALL)
 
 
@@ -20,6 +21,23 @@ class NctSet(MutableSet[str]):
     def __init__(self, nct_ids: Iterable[str] = ()) -> None:
         self._bits, self._count = bytearray(), 0
         self.update(nct_ids)
+
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> NctSet:
+        """Return the set of the NCT numbers that hold these whole numbers. Raises ValueError for one that has more than eight digits."""
+        found = cls()
+        bits = found._bits
+        for number in numbers:
+            index = number >> 3
+            if index >= len(bits):
+                if number > _GREATEST:
+                    raise ValueError(f"{number} has more than eight digits")
+                bits.extend(bytes(index + 1 - len(bits)))
+            elif number < 0:
+                raise ValueError(f"{number} is less than nothing")
+            bits[index] |= 1 << (number & 7)
+        found._count = found.bits.bit_count()
+        return found
 
     @property
     def bits(self) -> int:

@@ -14,6 +14,7 @@ from trialsync.publish.sheets import change_json, version_json
 from trialsync.store.headlines import Headlines
 from trialsync.study import record
 from trialsync.study.facts import FACTS as RULES
+from trialsync.study.nct_set import NctSet
 from trialsync.sync.pages import look
 
 if TYPE_CHECKING:
@@ -75,11 +76,10 @@ class Extraction:
         """Return a row as the export may tell it."""
         return change if self.contacts else change_without_contacts(change)
 
-    def _studies(self, reader: Reader) -> list[str]:
+    def _studies(self, reader: Reader) -> NctSet:
         """Return the numbers of the studies asked for: named, or in a watch now, or on the day that is asked about."""
         found = reader.members(self.wanted.watches, on=self.as_of)
-        named = set(self.wanted.studies)
-        return [nct_id for nct_id in found if nct_id in named] if named else found
+        return found & NctSet(self.wanted.studies) if self.wanted.studies else found
 
     def _facts(self, reader: Reader) -> Iterator[Row]:
         known = tuple(rule.id for rule in RULES if rule.recorded)

@@ -93,11 +93,28 @@ def _is_of_the_whole(row: LoggedChange) -> bool:
     return row.field == PRESENCE or row.field.startswith(WATCH_PREFIX)
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A study's Markdown page. It says the same, but for ``last_seen_at``, until its study is confirmed on a day after ``until`` (ISO day).
+
+    ``None`` where nothing on it is recent, so that no time changes it.
+    """
+
+    text: str
+    until: str | None
+
+
 def page_of(reader: Reader, sight: Sight, site: Site) -> str:
     """Return the Markdown page of a study at one version, as the site's settings have it."""
-    return page(
+    return lasting_page(reader, sight, site).text
+
+
+def lasting_page(reader: Reader, sight: Sight, site: Site) -> Page:
+    """Return the Markdown page of a study at one version, as the site's settings have it, and how long it says so."""
+    changes = recent(reader, sight, baseline=site.baseline)
+    text = page(
         sight.study,
-        changes=recent(reader, sight, baseline=site.baseline),
+        changes=changes,
         last_seen_at=sight.last_seen,
         base_url=site.base_url,
         note=site.note,
@@ -105,3 +122,5 @@ def page_of(reader: Reader, sight: Sight, site: Site) -> str:
         presence=sight.presence,
         merged_into=sight.merged_into,
     )
+    oldest = min((row.seen[:10] for row in changes), default=None)
+    return Page(text, (date.fromisoformat(oldest) + timedelta(days=RECENT_DAYS)).isoformat() if oldest else None)

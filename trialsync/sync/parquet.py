@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from datetime import date, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from trialsync.errors import ExportError
@@ -12,7 +13,7 @@ from trialsync.publish.extracts import Type
 from trialsync.publish.render import json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
     from trialsync.model import Json
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 20_000
 _BYTES: Final = 32_000_000
+_BATCH_ROWS: Final = 1_000
+_BATCH_BYTES: Final = 4_000_000
 
 
 def write(rows: Iterable[dict[str, Json]], columns: tuple[Column, ...], file: BinaryIO) -> None:
     """Write rows into an open file. Days become date32, instants timestamps in UTC, lists lists; what may be any JSON is JSON text.
 
-    A day that is none (the registry's text can be anything) is null. A row group ends after twenty thousand rows, or after some 32 MB of
-    text. Raises ExportError where pyarrow is not installed.
+    A day that is none (the registry's text can be anything) is null. A row group ends after twenty thousand rows, or after some 32 MB.
+    Raises ExportError where pyarrow is not installed.
     """
     arrow = arrow_or_error()
     types = {
@@ -42,20 +45,33 @@ def write(rows: Iterable[dict[str, Json]], columns: tuple[Column, ...], file: Bi
         [arrow.field(column.name, types[column.type], metadata={"about": column.about, "type": column.type.value}) for column in columns]
     )
     with importlib.import_module("pyarrow.parquet").ParquetWriter(file, schema, compression="zstd") as writer:
-        values: dict[str, list[Any]] = {column.name: [] for column in columns}
+        group: list[Any] = []
         count = size = 0
-        for row in rows:
+        # Arrow needs a part of what Python takes for the same values: few are Python's at a time.
+        for batch in _batches(rows, columns, lambda values: arrow.record_batch(values, schema=schema)):
+            group.append(batch)
+            count, size = count + batch.num_rows, size + batch.nbytes
+            if count >= _ROWS or size >= _BYTES:
+                writer.write_table(arrow.Table.from_batches(group))
+                group, count, size = [], 0, 0
+        if group:
+            writer.write_table(arrow.Table.from_batches(group))
+
+
+def _batches(rows: Iterable[dict[str, Json]], columns: tuple[Column, ...], made: Callable[[dict[str, list[Any]]], Any]) -> Iterator[Any]:
+    """Yield what is ``made`` of the values of some rows, column by column: of a thousand, or of fewer where they are large."""
+    rest = iter(rows)
+    while (first := next(rest, None)) is not None:
+        values: dict[str, list[Any]] = {column.name: [] for column in columns}
+        size = 0
+        for count, row in enumerate(chain((first,), rest), 1):
             for column in columns:
                 value = _value(row.get(column.name), column.type)
                 size += len(value) if isinstance(value, str) else 8
                 values[column.name].append(value)
-            count += 1
-            if count >= _ROWS or size >= _BYTES:
-                writer.write_batch(arrow.record_batch(values, schema=schema))
-                values = {column.name: [] for column in columns}
-                count = size = 0
-        if count:
-            writer.write_batch(arrow.record_batch(values, schema=schema))
+            if count >= _BATCH_ROWS or size >= _BATCH_BYTES:
+                break
+        yield made(values)
 
 
 def arrow_or_error() -> Any:
