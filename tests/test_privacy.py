@@ -210,6 +210,8 @@ def test_nobody_is_found_by_what_is_left_out(named: World, tmp_path: Path, asked
         ("text=rome", ["locations"]),
         ("text=clinic+italy", ["locations"]),
         ("text=invented", ["contacts", "contacts", "locations", "locations", "status", "status"]),
+        ("text=ATAXIA+inv%C3%A9nted", ["contacts", "contacts", "locations", "locations", "status", "status"]),
+        ("text=ata", []),
         ("field=contacts.*", ["contacts", "contacts"]),
         ("field=contacts.centralContacts", ["contacts", "contacts"]),
         ("field=*.phone", ["contacts"]),

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from trialsync.publish.privacy import change_without_contacts
 from trialsync.store.globs import Reach, reach
-from trialsync.store.study_filters import StudyFilter
 from trialsync.store.wording import words
 
 if TYPE_CHECKING:
@@ -54,24 +53,29 @@ class _Words:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._known: dict[tuple[str, str], bool] = {}
+        self._known: dict[str, tuple[str, str]] = {}
 
     def say(self, row: LoggedChange, texts: tuple[str, ...]) -> bool:
         """Return whether all the words of one of some texts are there, or no text is given."""
         if not texts:
             return True
-        values = " ".join(f" {' '.join(_tokens(text))} " for value in (row.before, row.after) for text in words(value))
+        values = " ".join(_row_of(_tokens(text)) for value in (row.before, row.after) for text in words(value))
         return any(all(self._is_there(row.nct_id, word, values) for word in text.split() if any(map(str.isalnum, word))) for text in texts)
 
     def _is_there(self, nct_id: str, word: str, values: str) -> bool:
-        return f" {' '.join(_tokens(word))} " in values or self._is_of_study(nct_id, word)
+        return _row_of(_tokens(word)) in values or self._is_of_study(nct_id, word)
 
     def _is_of_study(self, nct_id: str, word: str) -> bool:
-        if (nct_id, word) not in self._known:
-            before = f"NCT{max(int(nct_id[3:]) - 1, 0):08d}"
-            found = next(self._reader.find_studies(StudyFilter(texts=(word,)), after=before, limit=1), None)
-            self._known[nct_id, word] = found is not None and found.nct_id == nct_id
-        return self._known[nct_id, word]
+        if nct_id not in self._known:
+            # Read from the study itself: the index would list every study that holds the word, to say whether this one is among them.
+            shown = self._reader.headlines(nct_id)
+            self._known[nct_id] = (_row_of(_tokens(shown.title or "")), _row_of(_tokens(" ".join(shown.conditions))))
+        return any(_row_of(_tokens(word)) in text for text in self._known[nct_id])
+
+
+def _row_of(words: list[str]) -> str:
+    """Return words as a text in which a run of them can be looked for."""
+    return f" {' '.join(words)} "
 
 
 def _tokens(text: str) -> list[str]:
