@@ -16,7 +16,6 @@ from trialsync.store import care
 from trialsync.store.verify import notes as find_notes
 from trialsync.store.verify import verify as find_problems
 from trialsync.sync.garbage import few_collections
-from trialsync.sync.ready import Crew
 
 
 @click.command()
@@ -27,6 +26,8 @@ def verify(app: App) -> int:
     Every version decodes to its fingerprint, the log's rows lead from each version to the next, counts and keys hold, nothing was altered
     since it was written. Exit code 6 where something is wrong.
     """
+    from trialsync.sync.ready import Crew  # noqa: PLC0415 - backups and restores need none of it
+
     with few_collections(), Crew() as crew:
         problems = find_problems(app.store, partial(progress, since=monotonic()), crew)
     if not problems:
