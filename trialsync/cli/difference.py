@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -9,15 +10,18 @@ import click
 
 from trialsync.cli.app import App, chosen, flush, now, put, put_differences, put_text, say
 from trialsync.cli.changes import format_option
+from trialsync.cli.progress import progress
 from trialsync.errors import UsageError
 from trialsync.model import nct_id as normal_nct_id
 from trialsync.publish.between import NET, heading, net_json, summary, told, untold
 from trialsync.publish.render import Format
 from trialsync.publish.text import inline_markdown
 from trialsync.store.when import day
-from trialsync.sync.between import not_seen_since, study_between, watch_between
+from trialsync.sync.between import WatchComparison, not_seen_since, study_between
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trialsync.model import Json
     from trialsync.study.net import Between
 
@@ -46,23 +50,26 @@ def diff(app: App, nct_id: str | None, *, watch: str | None, start: str, end: st
     present, style = now(), chosen(form)
     first, last = day(start, "--from", present), day(end, "--to", present) if end else day("0d", "--to", present)
     number = normal_nct_id(nct_id) if nct_id else None
-    with app.reader() as reader:
+    # A bar between rows that are printed to the same terminal would break both.
+    with app.reader() as reader, progress("comparing", "studies", shown=number is None and not sys.stdout.isatty()) as ticks:
         if number:
-            studies: tuple[Between, ...] = (study_between(reader, number, first, last),)
+            studies: Iterator[Between] = iter((study_between(reader, number, first, last),))
             shown = not_seen_since(reader, number, last)
             foot = [f"{number} was last seen in load {shown}: what became of it after that is not known"] if shown else []
         else:
-            found = watch_between(reader, watch or "", first, last)
-            studies, foot = found.studies, list(summary(found))
-    if style not in {Format.TABLE, Format.MD}:
-        put(chain.from_iterable(net_json(study) for study in studies), NET, style)
-        flush()
-        say(*foot)
-        return
-    rows = [row for study in studies for row in _print(study, style, everything=everything, alone=number is not None)]
-    if number and not told(rows, housekeeping=everything):
-        foot = [f"nothing differs between {first} and {last}{', as far as is known' if foot else ''}", *foot]
-    foot += untold(rows, housekeeping=everything)
+            comparison = WatchComparison(reader, watch or "", first, last)
+            studies, foot = comparison.studies(ticks), []
+        if style not in {Format.TABLE, Format.MD}:
+            put(chain.from_iterable(net_json(study) for study in studies), NET, style)
+        else:
+            printed = _Printed(style, everything=everything, alone=number is not None)
+            foot_of_rows = list(untold(chain.from_iterable(map(printed.rows, studies)), housekeeping=everything))
+        if not number:
+            foot = list(summary(comparison.summary()))
+    if style in {Format.TABLE, Format.MD}:
+        if number and not printed.any:
+            foot = [f"nothing differs between {first} and {last}{', as far as is known' if foot else ''}", *foot]
+        foot += foot_of_rows
     if style is Format.MD:
         # A report that is put into a file needs its foot too.
         put_text("".join(f"\n{inline_markdown(line)}\n" for line in foot))
@@ -71,16 +78,26 @@ def diff(app: App, nct_id: str | None, *, watch: str | None, start: str, end: st
         say(*foot)
 
 
-def _print(study: Between, style: Format, *, everything: bool, alone: bool) -> list[dict[str, Json]]:
-    """Print a study's differences for a person, its name above them; return all its rows."""
-    rows = net_json(study)
-    shown = told(rows, housekeeping=everything)
-    if shown or alone:
-        line = heading(study)
-        put_text(f"## {inline_markdown(line)}\n\n" if style is Format.MD else f"{line}\n")
-    if shown:
-        put(shown, NET, style)
-        put_differences(shown, style)
-        if not alone:
-            put_text("\n")
-    return rows
+class _Printed:
+    """Prints differences for a person, study by study."""
+
+    def __init__(self, style: Format, *, everything: bool, alone: bool) -> None:
+        self._style = style
+        self._everything = everything
+        self._alone = alone
+        self.any = False
+
+    def rows(self, study: Between) -> list[dict[str, Json]]:
+        """Print a study's differences, its name above them; return all its rows."""
+        rows = net_json(study)
+        shown = told(rows, housekeeping=self._everything)
+        self.any = self.any or bool(shown)
+        if shown or self._alone:
+            line = heading(study)
+            put_text(f"## {inline_markdown(line)}\n\n" if self._style is Format.MD else f"{line}\n")
+        if shown:
+            put(shown, NET, self._style)
+            put_differences(shown, self._style)
+            if not self._alone:
+                put_text("\n")
+        return rows

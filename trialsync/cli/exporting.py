@@ -86,6 +86,7 @@ def export_(
 
     A folder of pages: a Markdown page a study (trials/NCT_ID.md), an index, llms.txt, and with [site] base_url a sitemap. Only pages that
     say something else are written, and named in changed.txt. Studies that left the watch or the registry keep theirs, which says so.
+    The index of more than 10,000 studies is in parts, by how their numbers begin. One that is broken off goes on when it is typed again.
     An Atom feed has an entry a study and date, the newest fifty; its id is made of the filters, and with [site] base_url it says that it
     lies there under its file's name; without the baseline, housekeeping, contact persons and, unless --origin
     asks for it, the registry's history.

@@ -12,7 +12,7 @@ from trialsync.publish.table import Column, key
 from trialsync.publish.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from trialsync.model import Json
     from trialsync.publish.table import Row
@@ -79,18 +79,27 @@ def told(rows: Sequence[Row], *, housekeeping: bool) -> list[Row]:
     return [row for row in rows if row["kind"] is not None and (housekeeping or row["tier"] != Tier.HOUSEKEEPING)]
 
 
-def untold(rows: Sequence[Row], *, housekeeping: bool) -> Iterator[str]:
-    """Yield sentences on the rows that a table does not show: what changed and changed back, and how much housekeeping there is."""
-    back = [row for row in rows if row["kind"] is None and (housekeeping or row["tier"] != Tier.HOUSEKEEPING)]
+def untold(rows: Iterable[Row], *, housekeeping: bool) -> Iterator[str]:
+    """Yield sentences on the rows that a table does not show: what changed and changed back, and how much housekeeping there is.
+
+    The rows are read once, before the first sentence, and none of them is kept that is not named.
+    """
+    back: list[Row] = []
+    returned = hidden = 0
+    first, several = None, False
+    for row in rows:
+        first = first or row["nct_id"]
+        several = several or row["nct_id"] != first
+        hidden += row["tier"] == Tier.HOUSEKEEPING
+        if row["kind"] is None and (housekeeping or row["tier"] != Tier.HOUSEKEEPING):
+            returned += 1
+            back += [row] if returned <= _SHOWN else []
     if back:
-        several = len({row["nct_id"] for row in rows}) > 1
         named = [
-            f"{row['nct_id'] + ' ' if several else ''}{one_line(row['path'])} ({counted(row['steps'], 'step', 'steps')})"
-            for row in back[:_SHOWN]
+            f"{row['nct_id'] + ' ' if several else ''}{one_line(row['path'])} ({counted(row['steps'], 'step', 'steps')})" for row in back
         ]
-        more = f" and {len(back) - _SHOWN:,} more" if len(back) > _SHOWN else ""
+        more = f" and {returned - _SHOWN:,} more" if returned > _SHOWN else ""
         yield f"changed and changed back: {', '.join(named)}{more}"
-    hidden = sum(row["tier"] == Tier.HOUSEKEEPING for row in rows)
     if hidden and not housekeeping:
         yield f"{counted(hidden, 'housekeeping difference', 'housekeeping differences')} left out (--all shows them)"
 
@@ -124,22 +133,19 @@ def _unchanged(found: WatchBetween) -> Iterator[str]:
 
 def summary(found: WatchBetween) -> Iterator[str]:
     """Yield what a search for updates has to know of a watch: how many studies differ, were confirmed unchanged, are new, left, unknown."""
-    moved = {*found.joined, *found.left}
-    others = [study for study in found.studies if study.nct_id not in moved]
-    changed = sum(study.differs for study in others)
     parts = [
-        f"{changed:,} changed",
-        *([f"{len(others) - changed:,} changed and changed back"] if len(others) > changed else []),
+        f"{found.changed:,} changed",
+        *([f"{found.changed_back:,} changed and changed back"] if found.changed_back else []),
         *_unchanged(found),
-        f"{len(found.joined):,} new",
-        f"{len(found.left):,} left",
-        *([f"{len(found.unknown):,} not known before"] if found.unknown else []),
+        f"{found.joined:,} new",
+        f"{found.left:,} left",
+        *([f"{found.unknown:,} not known before"] if found.unknown else []),
     ]
-    total = counted(len(found.studies) + found.unchanged + len(found.unknown), "study", "studies")
+    total = counted(found.studies, "study", "studies")
     yield f"{found.name}, {found.start} to {found.end}: {total}: {', '.join(parts)}{not_observed(found.loads)}"
-    if found.unknown:
-        first = found.unknown[0]
+    if found.first_unknown:
+        number, day = found.first_unknown
         yield (
-            f"{counted(len(found.unknown), 'study is', 'studies are')} not known as of {found.start}, {first[0]} from {first[1]} on: the "
+            f"{counted(found.unknown, 'study is', 'studies are')} not known as of {found.start}, {number} from {day} on: the "
             f"registry's own history may know more: trialsync backfill {found.name}"
         )

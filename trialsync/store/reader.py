@@ -28,7 +28,7 @@ from trialsync.store.search import Counted, Range, Search
 from trialsync.store.shown import Shown
 from trialsync.store.sightings import last_loads, seen
 from trialsync.store.standing import Standing, standing
-from trialsync.store.study_days import BLOCK, StudyDays, study_days, study_days_in_blocks
+from trialsync.store.study_days import BLOCK, StudyDays, changed, study_days, study_days_in_blocks
 from trialsync.store.study_filters import walks
 
 if TYPE_CHECKING:
@@ -156,6 +156,10 @@ class Reader:
     ) -> StudyDays:
         """Return the rows that a filter wants by study and day, in the order of each day's first; see ``study_days``."""
         return study_days(self._db, wanted, after=after, up_to=up_to, limit=limit, newest_first=newest_first)
+
+    def changed(self, wanted: ChangeFilter) -> NctSet:
+        """Return the studies of which a filter wants a row of the change log. Raises BadFilter, UnknownWatch."""
+        return changed(self._db, wanted)
 
     def study_days_in_blocks(
         self, wanted: ChangeFilter, *, after: int | None = None, newest_first: bool = False, rows: int = BLOCK

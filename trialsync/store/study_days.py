@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from trialsync.store.search import Range, Search
+from trialsync.study.nct_set import NctSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -58,6 +59,11 @@ def study_days(
         days = _whole(connection, wanted, Range(after, up_to), search, days)
         rows = sum(map(len, days.values()))
     return StudyDays({day: sorted(ids) for day, ids in days.items()}, rows, last)
+
+
+def changed(connection: Connection, wanted: ChangeFilter) -> NctSet:
+    """Return the studies of which a filter wants a row. Raises BadFilter, UnknownWatch."""
+    return NctSet(nct_id for _, nct_id in Search(connection, wanted, Range(), many=True).rows("c.id, v.nct_id"))
 
 
 def study_days_in_blocks(

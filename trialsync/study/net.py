@@ -67,24 +67,31 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class WatchBetween:
-    """A watch between two ISO days.
+    """A watch between two ISO days, in numbers of studies.
 
-    ``studies`` are those that have anything to tell, by number; ``unchanged`` counts the others, and ``last_seen`` how many
-    of them each load (ISO day) was the last to show, the oldest first; ``joined`` and ``left`` are those that
-    entered and left it, ``unknown`` those that the store does not know as of the first day, each with the day of its first version;
+    ``changed`` differ, of ``changed_back`` all that changed has changed back, ``joined`` and ``left`` entered and left it; ``unchanged``
+    are the others, and ``last_seen`` says of how many of them each load (ISO day) was the last to show them, the oldest first. ``unknown``
+    are those that the store does not know as of the first day, ``first_unknown`` the first of them with the day of its first version.
     ``loads`` are those of its complete polls between the two days, and the last before.
     """
 
     name: str
     start: str
     end: str
-    studies: tuple[Between, ...]
+    changed: int
+    changed_back: int
+    joined: int
+    left: int
     unchanged: int
-    joined: tuple[str, ...]
-    left: tuple[str, ...]
-    unknown: tuple[tuple[str, str], ...]
+    unknown: int
+    first_unknown: tuple[str, str] | None
     loads: tuple[str, ...]
     last_seen: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def studies(self) -> int:
+        """Return how many studies there are in all."""
+        return self.changed + self.changed_back + self.joined + self.left + self.unchanged + self.unknown
 
 
 def net(old: Study | None, new: Study | None, steps: Sequence[LoggedChange]) -> list[NetChange]:

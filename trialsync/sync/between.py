@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
@@ -11,13 +13,17 @@ from trialsync.model import By, Kind, Origin
 from trialsync.store.filters import ChangeFilter
 from trialsync.study import record
 from trialsync.study.fields import PRESENCE, WATCH_PREFIX
+from trialsync.study.nct_set import NctSet
 from trialsync.study.net import Between, WatchBetween, net
 from trialsync.study.seam import masked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from trialsync.model import LoggedChange, Study, Version
     from trialsync.store.reader import Reader
 
+_EVERY: Final = 100
 _COMPUTED: Final = ("derived.", "annotation.")
 _REFERENCES: Final = "references.references"
 
@@ -67,53 +73,75 @@ def not_seen_since(reader: Reader, nct_id: str, end: str) -> str | None:
     return shown if shown < newest else None
 
 
+class WatchComparison:
+    """A watch between the ends of two ISO days: each study that was in it on one of them or in between.
+
+    It may be the whole registry: one study is compared at a time, and of the others no more than their numbers are kept. Raises
+    UnknownWatch, BadDate, StoreDamaged.
+    """
+
+    def __init__(self, reader: Reader, watch: str, start: str, end: str) -> None:
+        check_days(start, end)
+        self._reader, self._watch, self._start, self._end = reader, watch, start, end
+        self.members = reader.members((watch,), on=start) | reader.members((watch,), on=end)
+        self._touched = NctSet()
+        self._unchanged = NctSet()
+        self._told: Counter[Kind | bool] = Counter()
+        self._unknown = 0
+        self._first_unknown: tuple[str, str] | None = None
+        if start < end:
+            between = ChangeFilter(watches=(watch,), since=_next(start), until=end)
+            self.members |= reader.changed(replace(between, fields=(WATCH_PREFIX + watch,)))
+            self._touched = self.members & reader.changed(between)
+
+    def studies(self, told: Callable[[int, int | None], None] | None = None) -> Iterator[Between]:
+        """Yield what differs of each study that has anything to tell, by number; ``told`` hears how many are compared, and of how many."""
+        for done, nct_id in enumerate(self.members):
+            if told is not None and done % _EVERY == 0:
+                told(done, len(self.members))
+            first = self._reader.versions(nct_id)[0].date
+            found = None
+            if nct_id in self._touched:
+                with suppress(BadDate):
+                    found = study_between(self._reader, nct_id, self._start, self._end)
+            if found is None and first > self._start:
+                self._unknown += 1
+                self._first_unknown = self._first_unknown or (nct_id, first)
+            elif found is None or not found.changes:
+                self._unchanged.add(nct_id)
+            else:
+                own = next((change for change in found.changes if change.field == WATCH_PREFIX + self._watch), None)
+                self._told[own.kind if own is not None and own.kind is not None else found.differs] += 1
+                yield found
+
+    def summary(self) -> WatchBetween:
+        """Return how many studies differ, and what is known of the others, once all that differ were read."""
+        joined = self._told[Kind.ADDED]
+        return WatchBetween(
+            name=self._watch,
+            start=self._start,
+            end=self._end,
+            changed=self._told[True],
+            changed_back=self._told[False],
+            joined=joined,
+            left=self._told.total() - self._told[True] - self._told[False] - joined,
+            unchanged=len(self._unchanged),
+            unknown=self._unknown,
+            first_unknown=self._first_unknown,
+            loads=_loads(self._reader, self._watch, self._start, self._end),
+            last_seen=tuple(self._reader.last_loads(self._unchanged, self._end).items()),
+        )
+
+
 def watch_between(reader: Reader, watch: str, start: str, end: str) -> WatchBetween:
-    """Return what differs in a watch between the end of two ISO days: of each study that was in it on one of them or in between.
+    """Return how many studies of a watch differ between the end of two ISO days, and what is known of the others.
 
     Raises UnknownWatch, BadDate, StoreDamaged.
     """
-    check_days(start, end)
-    members = {*reader.members((watch,), on=start), *reader.members((watch,), on=end)}
-    touched: set[str] = set()
-    if start < end:
-        between = ChangeFilter(watches=(watch,), since=_next(start), until=end)
-        moves = replace(between, fields=(WATCH_PREFIX + watch,))
-        members |= {nct_id for nct_id, _ in reader.study_days(moves).days}
-        touched = members & {nct_id for nct_id, _ in reader.study_days(between).days}
-    told: list[Between] = []
-    joined: list[str] = []
-    left: list[str] = []
-    unknown: list[tuple[str, str]] = []
-    unchanged: list[str] = []
-    for nct_id in sorted(members):
-        first = reader.versions(nct_id)[0].date
-        found = None
-        if nct_id in touched:
-            try:
-                found = study_between(reader, nct_id, start, end)
-            except BadDate:
-                found = None
-        if found is None and first > start:
-            unknown.append((nct_id, first))
-        if found is None or not found.changes:
-            unchanged += [nct_id] if found is not None or first <= start else []
-            continue
-        told.append(found)
-        own = next((change for change in found.changes if change.field == WATCH_PREFIX + watch), None)
-        if own is not None and own.kind is not None:
-            (joined if own.kind is Kind.ADDED else left).append(nct_id)
-    return WatchBetween(
-        name=watch,
-        start=start,
-        end=end,
-        studies=tuple(told),
-        unchanged=len(unchanged),
-        joined=tuple(joined),
-        left=tuple(left),
-        unknown=tuple(unknown),
-        loads=_loads(reader, watch, start, end),
-        last_seen=tuple(reader.last_loads(unchanged, end).items()),
-    )
+    comparison = WatchComparison(reader, watch, start, end)
+    for _ in comparison.studies():
+        pass
+    return comparison.summary()
 
 
 def check_days(start: str, end: str) -> None:

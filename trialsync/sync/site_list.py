@@ -38,7 +38,7 @@ _OTHER: Final = re.compile(r"index\.md|index\.html|index-NCT\d{3,4}\.(md|html)|l
 _HEAD: Final = re.compile(rb'\s*\{\s*(?:"trialsync"\s*:\s*"[^"]*"\s*,\s*)?"files"\s*:\s*\{')
 _FILE: Final = re.compile(rb'\s*,?\s*"([^"\\]*)"\s*:\s*(\{[^{}]*\})')
 _TAIL: Final = re.compile(rb"\s*\}\s*\}\s*")
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 16
 _LONGEST: Final = 1 << 16
 
 
