@@ -169,6 +169,6 @@ def test_a_number_that_is_a_path_goes_nowhere(hostile: Path, cli: Terminal, tmp_
         target.commit()
     cli.setenv("TRIALSYNC_DATABASE", copy)
     ran = cli("export", tmp_path / "a" / "b" / "site", "--format", "page")
-    assert ran.code == 2
+    assert ran.code == 6
     assert "'../../forged' is not an NCT number" in sentence(ran)
     assert not list(tmp_path.rglob("forged.md"))
