@@ -224,7 +224,7 @@ class World:
         return content(self.store)
 
 
-TABLES: Final = ("studies", "versions", "contents", "changes", "occasions", "change_facts", "watch_studies", "study_countries")
+TABLES: Final = ("studies", "versions", "contents", "changes", "baselines", "occasions", "change_facts", "watch_studies", "study_countries")
 
 
 def content(store: Path) -> dict[str, list[tuple[Any, ...]]]:

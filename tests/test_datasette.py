@@ -66,12 +66,12 @@ def rows(ask: Callable[[str], Any], path: str) -> list[dict[str, Any]]:
 def test_tables_are_named_and_described(ask: Callable[[str], Any], metadata: dict[str, Any], store: Path) -> None:
     """What a reader wants is shown, the rest hidden; every table and column that the metadata names is in the store."""
     found = ask("/trialsync.json").json()
-    assert [view["name"] for view in found["views"]] == ["change_log"]
+    assert [view["name"] for view in found["views"]] == ["happened", "change_log"]
     shown = {table["name"] for table in found["tables"] if not table["hidden"]}
     assert {"studies", "versions", "polls", "watches", "fields"} <= shown
     assert not {"contents", "holder", "occasions", "change_words_data"} & shown
     tables = metadata["databases"]["trialsync"]["tables"]
-    assert shown | {"change_log"} == {name for name, about in tables.items() if not about.get("hidden")}
+    assert shown | {"change_log", "happened"} == {name for name, about in tables.items() if not about.get("hidden")}
     with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
         for name, about in tables.items():
             columns = {row[1] for row in connection.execute(f"PRAGMA table_xinfo({name})")}
@@ -87,18 +87,20 @@ def test_tables_are_named_and_described(ask: Callable[[str], Any], metadata: dic
 def test_rows_are_labelled_and_records_kept_out_of_sight(ask: Callable[[str], Any]) -> None:
     """A version leads to its study by title; the page escapes the registry's text, and shows no compressed record as text."""
     assert "Invented study 9500001" in ask("/trialsync/versions").text
-    page = ask("/trialsync/change_log").text
-    assert "No funds" in page
-    assert "<script>alert(1)" not in page
+    for view in ("change_log", "happened"):
+        page = ask(f"/trialsync/{view}").text
+        assert "No funds" in page
+        assert "<script>alert(1)" not in page
     assert "Binary" in ask("/trialsync/contents").text
 
 
 def test_facets_and_full_text(ask: Callable[[str], Any]) -> None:
     """The log has facets without asking; words find changes by what stood there, and studies by title and sponsor."""
-    found = ask("/trialsync/change_log.json?_size=1").json()
-    assert {"kind", "tier", "by", "origin"} <= set(found["facet_results"])
-    found = rows(ask, "/trialsync/change_log.json?_search=funds&_shape=array")
-    assert [row["field"] for row in found] == ["status.whyStopped"]
+    for view in ("change_log", "happened"):
+        found = ask(f"/trialsync/{view}.json?_size=1").json()
+        assert {"kind", "tier", "by", "origin"} <= set(found["facet_results"])
+        found = rows(ask, f"/trialsync/{view}.json?_search=funds&_shape=array")
+        assert [row["field"] for row in found] == ["status.whyStopped"]
     assert len(rows(ask, "/trialsync/studies.json?_search=invented&_shape=array")) == 2
     assert rows(ask, "/trialsync/studies.json?_search=nobody&_shape=array") == []
 

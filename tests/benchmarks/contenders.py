@@ -174,7 +174,7 @@ class Trialsync(Tool):
     """This program, by its defaults."""
 
     name = "trialsync"
-    _rows = "SELECT count(*) FROM changes WHERE NOT baseline"
+    _rows = "SELECT count(*) FROM changes"
 
     def __init__(self, folder: Path, sandbox: Counted, api_url: str) -> None:
         super().__init__(folder, sandbox, api_url)
@@ -192,7 +192,7 @@ class Trialsync(Tool):
     def held(self) -> str:
         """Return in words what its store holds."""
         studies, versions = self._count("SELECT count(*) FROM studies"), self._count("SELECT count(*) FROM versions")
-        baseline = self._count("SELECT count(*) FROM changes WHERE baseline")
+        baseline = self._count("SELECT sum(json_array_length(rows)) FROM baselines")
         return f"{studies:,} studies, {versions:,} whole versions, {self._count(self._rows):,} changes, {baseline:,} baseline rows"
 
     def told(self, loads: Sequence[str], known: Collection[str]) -> Told:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from trialsync.registry import files
-from trialsync.store import codec, schema
+from trialsync.store import baselines, codec, schema
 from trialsync.store.connection import connect
 from trialsync.store.contents import JOINED
 from trialsync.store.wording import wording_of
@@ -143,16 +143,16 @@ def _patterns(path: Path) -> _Patterns:
         )
         numbers = [number for (number,) in connection.rows("SELECT nct_id FROM studies ORDER BY id")]
         rows = connection.rows(
-            "SELECT v.nct_id, f.name, c.item, c.tier FROM changes c JOIN versions v ON v.id = c.version_id "
-            "JOIN fields f ON f.id = c.field_id WHERE c.baseline = 1 ORDER BY v.nct_id, c.id"
+            f"SELECT v.nct_id, f.name, {baselines.ITEM}, {baselines.TIER} FROM baselines b JOIN versions v ON v.id = b.version_id "
+            f"JOIN json_each(b.rows) j JOIN fields f ON f.id = {baselines.FIELD_ID} ORDER BY v.nct_id, {baselines.ID}"
         )
-        baselines = {number: [row[1:] for row in found] for number, found in groupby(rows, itemgetter(0))}
+        stood = {number: [row[1:] for row in found] for number, found in groupby(rows, itemgetter(0))}
         facts: dict[int, list[tuple[str, int, str]]] = {}
         for number, *fact in connection.rows("SELECT change_id, fact, rule, json FROM change_facts"):
             facts.setdefault(number, []).append((fact[0], fact[1], fact[2]))
         changes = connection.rows(
             'SELECT c.version_id, c.id, f.name, c.item, c.attribute, c.kind, c.tier, c."by", c.before, c.after FROM changes c '
-            "JOIN fields f ON f.id = c.field_id WHERE c.baseline = 0 ORDER BY c.id"
+            "JOIN fields f ON f.id = c.field_id ORDER BY c.id"
         )
         versions = [
             [(*row[2:], wording_of(row[8], row[9]), facts.get(row[1], [])) for row in found] for _, found in groupby(changes, itemgetter(0))
@@ -161,7 +161,7 @@ def _patterns(path: Path) -> _Patterns:
         return _Patterns(
             columns,
             list(connection.rows(f"SELECT title, sponsor, {', '.join(columns)} FROM studies ORDER BY id")),
-            [baselines[number] for number in numbers],
+            [stood[number] for number in numbers],
             [orjson.loads(text) for (text,) in connection.rows("SELECT countries FROM studies ORDER BY id")],
             versions,
             [(codec.pack(text), codec.pack_difference(text, text)) for text in texts],
@@ -193,7 +193,6 @@ class _Maker:
         self._days = list(_weekdays(self.loads))
         self._places = [version for version in patterns.versions if any(row[:3:2] == ("locations", "geoPoint") for row in version)]
         self._fields: dict[str, int] = {}
-        self._has_origin = connection.value("SELECT 1 FROM pragma_table_info('changes') WHERE name = 'study_id'") is not None
         self.changes = 0
 
     def name_fields(self) -> None:
@@ -239,7 +238,8 @@ class _Maker:
                 versions,
             )
             self._db.many("INSERT INTO contents VALUES (?, ?)", [(row[0], patterns.contents[self._picks[row[0]]][0]) for row in versions])
-            self._db.many("INSERT INTO changes (id, version_id, field_id, item, baseline, tier) VALUES (?, ?, ?, ?, 1, ?)", rows)
+            together = baselines.in_runs(rows, self._fields[baselines.SITES])
+            self._db.many("INSERT INTO baselines (id, version_id, rows) VALUES (?, ?, ?)", together)
             self._db.many("INSERT OR IGNORE INTO study_countries VALUES (?, ?)", countries)
         self._version = self._studies
         for place, (name, share) in enumerate(WATCHES.items(), start=1):
@@ -304,7 +304,7 @@ class _Maker:
             for name, item, attribute, kind, tier, by, before, after, words_of, facts_of in found:
                 self._row += 1
                 row = (self._row, self._version, fields[name], item, attribute, told, kind, tier, by, before, after)
-                rows.append((*row, study, None if origin == "poll" else origin) if self._has_origin else row)
+                rows.append((*row, study, None if origin == "poll" else origin))
                 if words_of:
                     text.append((self._row, words_of))
                 # One of the facts is made rare, so that there is one.
@@ -332,10 +332,9 @@ class _Maker:
             f"first_change, last_change, rule, seal) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, '{'0' * 32}', ?, ?, {RULE}, 0)",
             versions,
         )
-        more = ", study_id, origin" if self._has_origin else ""
         self._db.many(
-            f'INSERT INTO changes (id, version_id, field_id, item, attribute, baseline, date, kind, tier, "by", before, after{more}) '
-            f"VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?{', ?, ?' if more else ''})",
+            'INSERT INTO changes (id, version_id, field_id, item, attribute, date, kind, tier, "by", before, after, study_id, origin) '
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
         self._db.many("INSERT INTO change_words (rowid, value) VALUES (?, ?)", text)
@@ -347,12 +346,10 @@ class _Maker:
         study = 1 + self._chance.below(self._studies)
         version = self._db.value("SELECT id FROM versions WHERE nct_id = ? AND number = ?", (self._nct_id(study), self._latest[study]))
         self._row += 1
-        row = (self._row, version, self._fields[f"watch.{name}"], day, *((study, None) if self._has_origin else ()))
-        more = ", study_id, origin" if self._has_origin else ""
         self._db.execute(
-            f'INSERT INTO changes (id, version_id, field_id, baseline, date, kind, tier, "by"{more}) '
-            f"VALUES (?, ?, ?, 0, ?, 'added', 'headline', 'registry'{', ?, ?' if more else ''})",
-            row,
+            'INSERT INTO changes (id, version_id, field_id, date, kind, tier, "by", study_id) '
+            "VALUES (?, ?, ?, ?, 'added', 'headline', 'registry', ?)",
+            (self._row, version, self._fields[f"watch.{name}"], day, study),
         )
         self._db.execute("INSERT INTO occasions VALUES (?, NULL, ?, NULL, ?, 'poll', 0)", (self._row, day, f"{day}T09:10:00.000Z"))
 

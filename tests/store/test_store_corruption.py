@@ -26,7 +26,8 @@ from terminal import Ran, Terminal
 
 from trialsync.errors import StoreError
 from trialsync.store import codec, schema
-from trialsync.store.seal import CHANGE_COLUMNS, VERSION_COLUMNS, seal_version
+from trialsync.store.connection import Connection
+from trialsync.store.seal import VERSION_COLUMNS, seal_version, version_rows
 from trialsync.store.verify import verify
 from trialsync.store.wording import wording_of
 from trialsync.study.fingerprint import fingerprint
@@ -262,9 +263,9 @@ def test_what_stands_in_the_stores_place_is_said_and_left_alone(patient: Patient
 
 def reseal(raw: sqlite3.Connection) -> None:
     """Make every seal anew, as if what stands had been written so."""
-    rows = f"SELECT {CHANGE_COLUMNS} FROM changes c JOIN fields f ON f.id = c.field_id WHERE c.id BETWEEN ? AND ? ORDER BY c.id"  # noqa: S608
+    connection = Connection(Path(), raw)
     for number, rule, *found in raw.execute(f"SELECT id, rule, {VERSION_COLUMNS} FROM versions").fetchall():  # noqa: S608
-        mark = seal_version(found, rule, *raw.execute(rows, found[-2:]))
+        mark = seal_version(found, rule, *version_rows(connection, number))
         raw.execute("UPDATE versions SET seal = ? WHERE id = ?", (mark, number))
 
 
@@ -301,7 +302,7 @@ def delete_a_row(raw: sqlite3.Connection, number: int, version: int) -> None:
 
 def double_a_row(raw: sqlite3.Connection, number: int, version: int) -> None:
     """Have the log say a thing twice."""
-    columns = 'version_id, field_id, item, attribute, baseline, date, kind, tier, "by", before, after, study_id, origin'
+    columns = 'version_id, field_id, item, attribute, date, kind, tier, "by", before, after, study_id, origin'
     raw.execute(f"INSERT INTO changes ({columns}) SELECT {columns} FROM changes WHERE id = ?", (number,))  # noqa: S608 - our own columns
     raw.execute("UPDATE versions SET last_change = last_change + 1 WHERE id = ?", (version,))
     say_again(raw, number + 1)

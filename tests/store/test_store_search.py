@@ -12,12 +12,14 @@ from store_log import fill, new_store, take
 
 from trialsync.model import By, Kind, Origin, Tier
 from trialsync.store import sources
+from trialsync.store.baseline_tables import HAS_COUNTRY
 from trialsync.store.connection import connect
 from trialsync.store.filters import ChangeFilter, conditions, country_key, is_in_country
+from trialsync.store.ranges import Counted, Range
 from trialsync.store.reader import Reader
-from trialsync.store.search import Counted, Range, Search
+from trialsync.store.search import Search
 from trialsync.store.sources import FEW_KEYS, Index, Source
-from trialsync.store.tables import HAS_COUNTRY, ITS_COUNTRY
+from trialsync.store.tables import ITS_COUNTRY
 from trialsync.store.verify import verify
 
 if TYPE_CHECKING:
@@ -117,7 +119,7 @@ def test_whatever_the_way_the_rows_are_the_same(connection: Connection, place: i
     wanted = FILTERS[place]
     connection.raw.create_function("is_in_country", 5, is_in_country, deterministic=True)
     walk = Search(connection, wanted, Range())
-    walk._source = None
+    walk._happened._source = None
     due = [number for (number,) in walk.rows()]
     last = due[-1] if due else 5
     for newest_first, after, up_to in product((False, True), (None, 0, last // 2), (None, last // 2 + 3)):
@@ -146,8 +148,8 @@ def test_whatever_the_way_the_rows_are_the_same(connection: Connection, place: i
 def test_a_site_is_filed_under_its_country(item: str) -> None:
     """Under the country that its key ends in stands every row that the filter takes for one of it, or else under the empty key."""
     with closing(sqlite3.connect(":memory:")) as raw:
-        raw.execute("CREATE TABLE changes (item TEXT, attribute TEXT, baseline INTEGER)")
-        raw.executemany("INSERT INTO changes VALUES (?, ?, 0)", [(item, None), (item, "status"), (item, "country")])
+        raw.execute("CREATE TABLE changes (item TEXT, attribute TEXT)")
+        raw.executemany("INSERT INTO changes VALUES (?, ?)", [(item, None), (item, "status"), (item, "country")])
         filed = [key for (key,) in raw.execute(f"SELECT {ITS_COUNTRY} FROM changes WHERE {HAS_COUNTRY}")]  # noqa: S608
     key = item.rpartition("|")[2].partition(" #")[0]
     assert is_in_country(country_key(key), item, None, None, None)
@@ -160,7 +162,7 @@ def test_rows_filed_elsewhere_are_damage(tmp_path: Path) -> None:
     fill(path)
     for column, value in (("study_id", 2), ("origin", "history")):
         with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-            number, was = raw.execute(f"SELECT id, {column} FROM changes WHERE baseline = 0 AND study_id = 1 LIMIT 1").fetchone()  # noqa: S608
+            number, was = raw.execute(f"SELECT id, {column} FROM changes WHERE study_id = 1 LIMIT 1").fetchone()  # noqa: S608
             raw.execute(f"UPDATE changes SET {column} = ? WHERE id = ?", (value, number))  # noqa: S608
             assert any("filed under another" in problem for problem in verify(path))
             raw.execute(f"UPDATE changes SET {column} = ? WHERE id = ?", (was, number))  # noqa: S608

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from trialsync.model import Json, LoggedChange
     from trialsync.publish.line import Line
+    from trialsync.store.ranges import Counted
     from trialsync.store.reader import Reader
-    from trialsync.store.search import Counted
 
 TERMINAL_LIMIT = 100
 """How many rows are shown on a terminal where nobody says."""

@@ -29,8 +29,8 @@ def metadata(database: str) -> dict[str, Any]:
         "source_url": _SOURCE_URL,
         "databases": {
             database: {
-                "description": "Begin with change_log: a row a change, newest first. Rows with baseline = 1 did not happen; they say what "
-                "stood there when a study was first seen.",
+                "description": "Begin with happened: a row a change, newest first. In change_log stand the baseline rows too, with "
+                "baseline = 1: they did not happen, but say what stood there when a study was first seen.",
                 "source": SOURCE,
                 "source_url": _SOURCE_URL,
                 "tables": _TABLES | {name: {"hidden": True} for name in _HIDDEN},
@@ -46,11 +46,19 @@ def _columns(extract: Extract, *names: str, **more: str) -> dict[str, str]:
 
 
 _TABLES: Final[dict[str, dict[str, Any]]] = {
-    "change_log": {
-        "description": "The change log: one difference between two consecutive versions of a study a row. before and after are JSON; those "
-        "of baseline rows are in the version.",
+    "happened": {
+        "description": "The change log: one difference between two consecutive versions of a study a row. before and after are JSON.",
         "columns": _columns(CHANGES),
         "sort_desc": "id",
+        "facets": ["kind", "tier", "by", "origin"],
+        "fts_table": "change_words",
+        "fts_pk": "id",
+        "size": 50,
+    },
+    "change_log": {
+        "description": "The change log and the baseline, whose before and after are in the version. Of a large store happened answers "
+        "sooner, and this where a condition names a study.",
+        "columns": _columns(CHANGES),
         "facets": ["kind", "tier", "by", "origin", "baseline"],
         "fts_table": "change_words",
         "fts_pk": "id",
@@ -77,8 +85,12 @@ _TABLES: Final[dict[str, dict[str, Any]]] = {
         "facets": ["origin"],
     },
     "changes": {
-        "description": "What change_log is made of: shorter, with the numbers of versions and fields.",
+        "description": "What happened is made of: shorter, with the numbers of versions and fields.",
         "sort_desc": "id",
+    },
+    "baselines": {
+        "description": "The baseline rows of change_log, all of a version in one list, whose first has its id: each is the number of a "
+        "field, or a text where it is a site, or a list of a field's number, an item and a tier.",
     },
     "change_facts": {
         "description": "What follows from a change by a rule; json has the values.",
@@ -111,33 +123,32 @@ _QUERIES: Final[dict[str, dict[str, Any]]] = {
     "recent": {
         "title": "What changed last",
         "description": "The newest 200 changes, housekeeping left out.",
-        "sql": 'SELECT date, nct_id, title, path, kind, before, after, "by" FROM change_log '
-        "WHERE baseline = 0 AND tier <> 'housekeeping' ORDER BY id DESC LIMIT 200",
+        "sql": 'SELECT date, nct_id, title, path, kind, before, after, "by" FROM happened '
+        "WHERE tier <> 'housekeeping' ORDER BY id DESC LIMIT 200",
     },
     "one_study": {
         "title": "One study's log",
-        "sql": 'SELECT date, version, path, kind, before, after, "by", seen FROM change_log WHERE nct_id = upper(trim(:nct_id)) '
-        "AND baseline = 0 ORDER BY id",
+        "sql": 'SELECT date, version, path, kind, before, after, "by", seen FROM happened WHERE nct_id = upper(trim(:nct_id)) ORDER BY id',
     },
     "stopped": {
         "title": "What stopped, and why",
-        "sql": "SELECT date, nct_id, title, sponsor, json_extract(after, '$') AS why FROM change_log "
-        "WHERE field = 'status.whyStopped' AND kind <> 'removed' AND baseline = 0 ORDER BY date DESC LIMIT 500",
+        "sql": "SELECT date, nct_id, title, sponsor, json_extract(after, '$') AS why FROM happened "
+        "WHERE field = 'status.whyStopped' AND kind <> 'removed' ORDER BY date DESC LIMIT 500",
     },
     "outcomes": {
         "title": "Whose outcomes were touched",
-        "sql": "SELECT date, nct_id, title, path, kind, before, after FROM change_log "
-        "WHERE field LIKE 'outcomes.%' AND baseline = 0 ORDER BY date DESC LIMIT 500",
+        "sql": "SELECT date, nct_id, title, path, kind, before, after FROM happened "
+        "WHERE field LIKE 'outcomes.%' ORDER BY date DESC LIMIT 500",
     },
     "facts": {
         "title": "What follows from the changes",
-        "sql": 'SELECT l.date, x.fact, l.nct_id, l.title, x.json AS "values", l.path FROM change_facts x JOIN change_log l ON l.id = '
+        "sql": 'SELECT l.date, x.fact, l.nct_id, l.title, x.json AS "values", l.path FROM change_facts x JOIN happened l ON l.id = '
         "x.change_id WHERE :fact = '' OR x.fact = :fact ORDER BY l.date DESC LIMIT 500",
     },
     "words": {
         "title": "Changes that hold words",
         "description": "Full text of before and after; nothing without words.",
-        "sql": "SELECT date, nct_id, title, path, kind, before, after FROM change_log WHERE id IN (SELECT rowid FROM change_words "
+        "sql": "SELECT date, nct_id, title, path, kind, before, after FROM happened WHERE id IN (SELECT rowid FROM change_words "
         # Nothing is no question of full text; an empty phrase is, which nothing holds.
         """WHERE change_words MATCH coalesce(nullif(escape_fts(:words), ''), '""')) ORDER BY id DESC LIMIT 200""",
     },

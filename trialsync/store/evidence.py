@@ -39,7 +39,7 @@ _PIECE_BYTES: Final = 1 << 20
 _COLUMNS: Final = ("nct_id", *headline_columns({}))
 _SAID: Final = (
     f"SELECT s.id, s.version, {', '.join(f's.{column}' for column in _COLUMNS)}, "
-    "v.number, v.fingerprint, c.content, v.id, v.date, v.origin, v.rule, v.first_change, v.last_change "
+    "v.number, v.fingerprint, c.content, v.id, v.date, v.origin, v.rule "
     f"FROM studies s LEFT JOIN versions v ON v.nct_id = s.nct_id LEFT JOIN {contents.JOINED}"
 )
 _ORDERED: Final = "ORDER BY s.id, v.number DESC"

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from trialsync.errors import BadFilter, UnknownWatch
-from trialsync.model import Origin
-from trialsync.store import globs
+from trialsync.model import Kind, Origin
+from trialsync.store import baselines, globs
 from trialsync.store.groups import Groups, Part, countries
 from trialsync.store.sources import BY_COUNTRY, BY_FACT, BY_FIELD, BY_ORIGIN, BY_STUDY, Choice, Source, dates
 from trialsync.study.facts import BY_ID, nearest
@@ -27,15 +27,72 @@ from trialsync.study.fields import WATCH_PREFIX, by_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trialsync.model import By, Json, Kind, Tier
+    from trialsync.model import By, Json, Tier
     from trialsync.store.connection import Connection
 
 _MOST_WORDS: Final = 50
 _LOCATIONS: Final = "locations"
-_PATH: Final = "f.name || coalesce('.' || c.item, '') || coalesce('.' || c.attribute, '')"
 _HAS_FACT: Final = "EXISTS (SELECT 1 FROM change_facts x WHERE x.change_id = c.id AND x.fact IN (SELECT value FROM json_each(?)))"
-_OWN: Final = "(SELECT o.{column} FROM occasions o WHERE o.change_id = c.id)"
 _LISTED: Final = "(SELECT value FROM json_each(?))"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Under which names a sort of row has what a filter asks about, in SQL, and what is joined to its table.
+
+    ``values`` are attribute, before and after; baseline rows have none of them.
+    """
+
+    joined: str
+    id: str
+    field: str
+    item: str
+    path: str
+    values: str
+    date: str
+    kind: str
+    tier: str
+    by: str
+    seen: str
+
+    @property
+    def dated(self) -> str:
+        """Return the columns id, NCT number and ISO day."""
+        return f"{self.id}, v.nct_id, {self.date}"
+
+
+HAPPENED: Final = Names(
+    joined="CROSS JOIN fields f ON f.id = c.field_id CROSS JOIN versions v ON v.id = c.version_id "
+    "CROSS JOIN studies s ON s.nct_id = v.nct_id",
+    id="c.id",
+    field="c.field_id",
+    item="c.item",
+    path="f.name || coalesce('.' || c.item, '') || coalesce('.' || c.attribute, '')",
+    values="c.attribute, c.before, c.after",
+    date="c.date",
+    kind="c.kind",
+    tier="c.tier",
+    by='c."by"',
+    seen="coalesce((SELECT o.seen FROM occasions o WHERE o.change_id = c.id), v.seen)",
+)
+"""The names of ``changes c``."""
+
+BASELINE: Final = Names(
+    # The study before its rows: one that is not wanted need not be taken apart.
+    joined="CROSS JOIN versions v ON v.id = b.version_id CROSS JOIN studies s ON s.nct_id = v.nct_id "
+    f"CROSS JOIN json_each(b.rows) j CROSS JOIN fields f ON f.id = {baselines.FIELD_ID}",
+    id=baselines.ID,
+    field="f.id",
+    item=baselines.ITEM,
+    path=f"f.name || coalesce('.' || {baselines.ITEM}, '')",
+    values="NULL, NULL, NULL",
+    date="v.date",
+    kind=f"'{Kind.ADDED.value}'",
+    tier=f"coalesce({baselines.TIER}, f.tier)",
+    by="NULL",
+    seen="v.seen",
+)
+"""The names of ``baselines b``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +130,12 @@ class ChangeFilter:
 
 @dataclass(slots=True)
 class Conditions:
-    """Conditions over ``changes c``, ``fields f``, ``versions v`` and ``studies s``, all of which hold, and their parameters.
+    """Conditions over rows of ``names``, ``fields f``, ``versions v`` and ``studies s``, all of which hold, and their parameters.
 
     ``choice`` has the sources that give every row for which they hold; it is empty where the whole log has to be walked.
     """
 
+    names: Names
     texts: list[str] = field(default_factory=list)
     parameters: list[Any] = field(default_factory=list)
     choice: Choice = field(default_factory=Choice)
@@ -99,46 +157,40 @@ class Conditions:
 
     @property
     def where(self) -> str:
-        """Return the joins and the conditions that follow ``changes c``."""
-        return (
-            "CROSS JOIN fields f ON f.id = c.field_id CROSS JOIN versions v ON v.id = c.version_id "
-            f"CROSS JOIN studies s ON s.nct_id = v.nct_id WHERE {' AND '.join(self.texts) or '1'}"
-        )
+        """Return the conditions that follow WHERE."""
+        return " AND ".join(self.texts) or "1"
 
 
-def conditions(connection: Connection, wanted: ChangeFilter, *, many: bool = False) -> Conditions:
-    """Return a filter as SQL conditions; with ``many`` they are made for very many rows to be looked at.
+def conditions(connection: Connection, wanted: ChangeFilter, names: Names = HAPPENED, *, many: bool = False) -> Conditions:
+    """Return a filter as SQL conditions over one sort of rows; with ``many`` they are made for very many rows to be looked at.
 
     Raises UnknownWatch for a watch that the store does not know, BadFilter for a filter that nothing could ever match.
     """
     wanted = _encodable(wanted)
     if wanted.since and wanted.until and wanted.since > wanted.until:
         raise BadFilter(f"nothing can be since {wanted.since} and until {wanted.until}")
-    found = Conditions()
-    if not wanted.baseline:
-        found.add("c.baseline = 0")
-    groups = Groups(connection, baseline=wanted.baseline, many=many)
+    found = Conditions(names)
+    groups = Groups(connection, baseline=names is BASELINE, many=many)
     _add_studies(found, connection, wanted)
-    found.either(_fact(wanted.facts) for _ in wanted.facts[:1])
+    found.either(_fact(wanted.facts, names) for _ in wanted.facts[:1])
     if wanted.watches:
         found.either([_watch(groups, wanted.watches)])
     if wanted.sponsors:
         found.either([_sponsor(groups, wanted.sponsors)])
-    found.either(_field(connection, pattern) for pattern in wanted.fields)
-    found.either(_country(groups, country) for country in wanted.countries)
-    found.either(_text(groups, text) for text in wanted.texts)
+    found.either(_field(connection, pattern, names) for pattern in wanted.fields)
+    found.either(_country(groups, country, names) for country in wanted.countries)
+    found.either(_text(groups, text, names) for text in wanted.texts)
     _add_dates(found, connection, wanted)
-    kind, tier = ("coalesce(c.kind, 'added')", "coalesce(c.tier, f.tier)") if wanted.baseline else ("c.kind", "c.tier")
-    for expression, values in ((kind, wanted.kinds), (tier, wanted.tiers), ('c."by"', wanted.bys)):
+    for expression, values in ((names.kind, wanted.kinds), (names.tier, wanted.tiers), (names.by, wanted.bys)):
         if values:
             found.add(f"{expression} IN {_LISTED}", _json([value.value for value in values]))
     if not wanted.housekeeping:
-        found.add(f"{tier} <> 'housekeeping'")
+        found.add(f"{names.tier} <> 'housekeeping'")
     _check_facts(connection, (*wanted.facts, *wanted.without_facts))
-    if wanted.without_facts:
+    if wanted.without_facts and names is HAPPENED:
         found.add(f"NOT {_HAS_FACT}", _json(wanted.without_facts))
     if wanted.origins:
-        found.either([_origin(wanted)])
+        found.either([_origin(wanted, names)])
     return found
 
 
@@ -162,36 +214,25 @@ def _encodable(wanted: ChangeFilter) -> ChangeFilter:
 
 
 def _add_dates(found: Conditions, connection: Connection, wanted: ChangeFilter) -> None:
-    date = "coalesce(c.date, v.date)" if wanted.baseline else "c.date"
     if wanted.since:
-        found.add(f"{date} >= ?", wanted.since)
+        found.add(f"{found.names.date} >= ?", wanted.since)
     if wanted.until:
-        found.add(f"{date} <= ?", wanted.until)
-    if wanted.since or wanted.until:
+        found.add(f"{found.names.date} <= ?", wanted.until)
+    if (wanted.since or wanted.until) and found.names is HAPPENED:
         found.choice.sources.append(dates(connection, wanted.since, wanted.until))
     if wanted.seen_since:
-        found.add(f"coalesce({_OWN.format(column='seen')}, v.seen) >= ?", wanted.seen_since)
+        found.add(f"{found.names.seen} >= ?", wanted.seen_since)
 
 
 def _add_studies(found: Conditions, connection: Connection, wanted: ChangeFilter) -> None:
     if not wanted.studies:
         return
-    if not wanted.baseline:
-        sql = f"SELECT id FROM studies WHERE nct_id IN {_LISTED}"
-        keys = tuple(number for (number,) in connection.rows(sql, (_json(wanted.studies),)))
-        found.either([Part(f"c.study_id IN {_LISTED}", [_json(keys)], Source(((BY_STUDY, keys),)))])
+    if found.names is BASELINE:
+        found.add(f"b.version_id IN (SELECT id FROM versions WHERE nct_id IN {_LISTED})", _json(wanted.studies))
         return
-    versions = f"(SELECT id FROM versions WHERE nct_id IN {_LISTED})"
-    found.add(
-        f"c.id IN (SELECT n.id FROM changes n INDEXED BY changes_by_version WHERE n.baseline = 0 AND n.version_id IN {versions} "
-        "UNION SELECT b.id FROM versions w CROSS JOIN changes b ON b.id BETWEEN w.first_change AND w.last_change "
-        f"AND b.baseline = 1 AND b.version_id = w.id WHERE w.nct_id IN {_LISTED} "
-        "UNION SELECT l.id FROM changes l INDEXED BY changes_late WHERE l.baseline = 1 AND l.date IS NOT NULL "
-        f"AND l.version_id IN {versions})",
-        _json(wanted.studies),
-        _json(wanted.studies),
-        _json(wanted.studies),
-    )
+    sql = f"SELECT id FROM studies WHERE nct_id IN {_LISTED}"
+    keys = tuple(number for (number,) in connection.rows(sql, (_json(wanted.studies),)))
+    found.either([Part(f"c.study_id IN {_LISTED}", [_json(keys)], Source(((BY_STUDY, keys),)))])
 
 
 def _watch(groups: Groups, names: tuple[str, ...]) -> Part:
@@ -205,40 +246,42 @@ def _watch(groups: Groups, names: tuple[str, ...]) -> Part:
     return groups.of("watch_studies", "watch_id", numbers)
 
 
-def _fact(facts: tuple[str, ...]) -> Part:
-    """Return the condition for a row that has one of these facts."""
+def _fact(facts: tuple[str, ...], names: Names) -> Part:
+    """Return the condition for a row that has one of these facts; a baseline row has none."""
+    if names is BASELINE:
+        return Part("0", [])
     return Part(_HAS_FACT, [_json(facts)], Source(((BY_FACT, facts),)))
 
 
-def _origin(wanted: ChangeFilter) -> Part:
+def _origin(wanted: ChangeFilter, names: Names) -> Part:
     """Return the condition for how the version reached us, or the row where it has an origin of its own."""
     values = [origin.value for origin in wanted.origins]
-    if wanted.baseline:
-        return Part(f"coalesce({_OWN.format(column='origin')}, v.origin) IN {_LISTED}", [_json(values)])
+    if names is BASELINE:
+        return Part(f"v.origin IN {_LISTED}", [_json(values)])
     keys = tuple(None if origin is Origin.POLL else origin.value for origin in wanted.origins)
     return Part(f"coalesce(c.origin, '{Origin.POLL.value}') IN {_LISTED}", [_json(values)], Source(((BY_ORIGIN, keys),)))
 
 
-def _field(connection: Connection, pattern: str) -> Part:
+def _field(connection: Connection, pattern: str, names: Names) -> Part:
     """Return the condition for one pattern over paths."""
     if not pattern or len(pattern) > globs.LONGEST:
         raise BadFilter("a pattern for fields needs between 1 and 1000 characters", hint="trialsync fields lists them all")
     reached: dict[globs.Reach, list[int]] = {reach: [] for reach in globs.Reach}
-    names = []
+    known = []
     for number, name, is_known in connection.rows("SELECT id, name, known FROM fields ORDER BY id"):
         part = by_name(name)
         has_parts = part is not None and (part.items is not None or bool(part.attributes))
         reached[globs.reach(pattern, name, has_parts=has_parts or not is_known)].append(number)
-        names.append(name)
+        known.append(name)
     whole, some = reached[globs.Reach.WHOLE], reached[globs.Reach.SOME]
     # A watch's field is met with its first member; until then its name is possible all the same.
     if not whole and not some and globs.reach(pattern, WATCH_PREFIX.rstrip("."), has_parts=True) is globs.Reach.NOTHING:
-        raise globs.no_field(pattern, names)
+        raise globs.no_field(pattern, known)
     source = Source(((BY_FIELD, (*whole, *some)),))
     if not some:
-        return Part(f"c.field_id IN {_LISTED}", [_json(whole)], source)
-    below = f"c.field_id IN {_LISTED} AND {_PATH} LIKE ? ESCAPE '\\'"
-    return Part(f"c.field_id IN {_LISTED} OR ({below})", [_json(whole), _json(some), globs.like(pattern)], source)
+        return Part(f"{names.field} IN {_LISTED}", [_json(whole)], source)
+    below = f"{names.field} IN {_LISTED} AND {names.path} LIKE ? ESCAPE '\\'"
+    return Part(f"{names.field} IN {_LISTED} OR ({below})", [_json(whole), _json(some), globs.like(pattern)], source)
 
 
 def _matched(facts: tuple[str, ...]) -> tuple[str, ...]:
@@ -261,14 +304,14 @@ def _check_facts(connection: Connection, wanted: tuple[str, ...]) -> None:
             )
 
 
-def _country(groups: Groups, wanted: str) -> Part:
+def _country(groups: Groups, wanted: str, names: Names) -> Part:
     """Return the condition for a country: the study has a site there now, or the row is about a site there."""
     key = country_key(wanted)
     if not key:
         raise BadFilter("a country needs a name")
     spellings = [name for name in countries(groups.connection) if country_key(name) == key]
     now = groups.of("study_countries", "country", spellings)
-    text = f"({now.text}) OR (f.name = '{_LOCATIONS}' AND is_in_country(?, c.item, c.attribute, c.before, c.after))"
+    text = f"({now.text}) OR (f.name = '{_LOCATIONS}' AND is_in_country(?, {names.item}, {names.values}))"
     # Under the empty key stand the few rows that may name another country than their item does.
     source = now.source and now.source | Source(((BY_COUNTRY, (key, "")),))
     return Part(text, [*now.values, key], source)
@@ -304,11 +347,14 @@ def _sponsor(groups: Groups, texts: tuple[str, ...]) -> Part:
     return groups.speaking(" OR ".join("(" + " AND ".join(f"sponsor : {term}" for term in words(text)) + ")" for text in texts))
 
 
-def _text(groups: Groups, text: str) -> Part:
+def _text(groups: Groups, text: str, names: Names) -> Part:
     """Return the condition for words, each of them in the study's title or conditions, or in the row's values."""
     parts = []
     for term in words(text):
         in_study = groups.speaking(f"{{title conditions}} : {term}")
+        if names is BASELINE:
+            parts.append(in_study)
+            continue
         in_row = groups.told(term)
         source = in_study.source | in_row.source if in_study.source and in_row.source else None
         parts.append(Part(f"({in_row.text}) OR ({in_study.text})", [*in_row.values, *in_study.values], source))

@@ -33,7 +33,7 @@ class FirstWriter(StudyWriter):
         order = filling([len(first.content) for *_, first in new])
         contents = [(start + number, new[place][2].content) for number, place in enumerate(order)]
         places = {place: start + number for number, place in enumerate(order)}
-        studies, versions, changes, countries = [], [], [], []
+        studies, versions, baseline, countries = [], [], [], []
         names: tuple[str, ...] = ()
         for place, (version, digest, first) in enumerate(new):
             number = start + place
@@ -41,7 +41,7 @@ class FirstWriter(StudyWriter):
             rows = [self._baseline_row(*row) for row in first.rows]
             columns = version_columns(version, 1, rows)
             versions.append((number, *columns, RULE, places[place], seal_version(columns, RULE, *rows)))
-            changes += [(row[0], number, self._fields[row[1]][0], row[2], row[7]) for row in rows]
+            baseline += [(row[0], number, self._fields[row[1]][0], row[2], row[7]) for row in rows]
             countries += [(country, version.nct_id) for country in first.countries]
             names = (*first.headlines, "version", "bytes_digest", "nct_id")
         if not studies:
@@ -52,5 +52,5 @@ class FirstWriter(StudyWriter):
             versions,
         )
         self._db.many("INSERT INTO contents (id, content) VALUES (?, ?)", contents)
-        self._db.many("INSERT INTO changes (id, version_id, field_id, item, baseline, tier) VALUES (?, ?, ?, ?, 1, ?)", changes)
+        self._write_baseline(baseline)
         self._db.many("INSERT INTO study_countries (country, nct_id) VALUES (?, ?)", countries)

@@ -45,7 +45,7 @@ class Part:
 
 
 class Groups:
-    """The groups of one store; with ``baseline`` rows of the baseline are asked about too, which hang on a study by their version alone.
+    """The groups of one store; with ``baseline`` baseline rows are asked about, which hang on a study by their version alone.
 
     With ``many``, so many rows will be looked at that a list of whatever a word is held by is worth its making.
     """
@@ -80,7 +80,7 @@ class Groups:
 
     def told(self, term: str) -> Part:
         """Return the condition that a row's own before or after holds a word, a term of FTS5."""
-        bounds = (self.connection.value(f"SELECT {end}(id) FROM changes INDEXED BY changes_by_id WHERE baseline = 0") for end in _ENDS)
+        bounds = (self.connection.value(f"SELECT {end}(id) FROM changes") for end in _ENDS)
         first, last = (number or FIRST for number in bounds)
         part = _holding("change_words", "c.id", term, is_gathered=self._is_held_by(_TOLD, "change_words", term, first, last))
         return Part(part.text, part.values, Source(words=(term,)))

@@ -40,27 +40,45 @@ class LogWriter(StudyWriter):
         not what was written.
         """
         self._check_page()
-        row = self._db.row(
-            "SELECT id, date, rule, first_change, last_change, seal FROM versions WHERE nct_id = ? AND number = ?", (nct_id, number)
-        )
+        row = self._db.row("SELECT id, date, rule, seal FROM versions WHERE nct_id = ? AND number = ?", (nct_id, number))
         if row is None:
             raise StoreError(f"{nct_id} has no version {number} in {self.path}")
-        version_id, date, rule, first, last, mark = row
+        version_id, date, rule, mark = row
         tiers = {name: tier for name, (_, tier) in self._fields.items()}
-        standing = standing_rows(self._db, version_id, (first, last))
+        standing = standing_rows(self._db, version_id)
         done = remake(standing, changes, facts or {}, baseline=baseline, date=date, tiers=tiers)
         if not done and rule == RULE:
             return done
         # Sealed anew, nobody would notice it any more.
         self._check_seal(nct_id, number, version_id, rule, mark)
         for gone in done.removed:
-            self._remove_row(gone)
+            if not gone.baseline:
+                self._remove_row(gone)
         self._db.many('UPDATE changes SET date = ?, tier = ?, "by" = ? WHERE id = ?', [(*said, number) for number, *said in done.said])
         for change_id, wanted in done.facts.items():
             self.replace_facts(change_id, wanted)
-        self._add_rows(version_id, date, [(changes[place], (facts or {}).get(place, ())) for place in done.added], baseline=baseline)
+        added = [changes[place] for place in done.added]
+        self._replace_baseline(version_id, standing, done, added if baseline else ())
+        if not baseline:
+            self._add_rows(version_id, date, added, [(facts or {}).get(place, ()) for place in done.added])
         self.seal_rows(version_id)
         return done
+
+    def _replace_baseline(self, version_id: int, standing: Sequence[Standing], done: Remake, added: Sequence[Change]) -> None:
+        """Write the baseline rows of a version that stay, as they are to be, and those that are added."""
+        gone = {row.id for row in done.removed}
+        tiers = {number: tier for number, _, tier, _ in done.said}
+        rows = [
+            (row.id, version_id, self._fields[row.field][0], row.item, tiers.get(row.id, row.tier))
+            for row in standing
+            if row.baseline and row.id not in gone
+        ]
+        for change in added:
+            number, field, item, *_, tier, _, _, _ = self._baseline_row(change.field, change.item, change.tier.value)
+            rows.append((number, version_id, self._fields[field][0], item, tier))
+        if rows or gone:
+            self._db.execute("DELETE FROM baselines WHERE version_id = ?", (version_id,))
+            self._write_baseline(rows)
 
     def replace_facts(self, change_id: int, facts: Sequence[Mapping[str, Json]]) -> None:
         """Have a row of the log carry these facts and no others, inside a page."""
@@ -88,25 +106,18 @@ class LogWriter(StudyWriter):
     def _seal_due(self, version_id: int, rule: int) -> int:
         """Return the seal that a version should have, as it and its rows stand."""
         columns = self._db.row(f"SELECT {VERSION_COLUMNS} FROM versions WHERE id = ?", (version_id,)) or ()
-        return seal_version(columns, rule, *version_rows(self._db, version_id, (columns[-2], columns[-1])))
+        return seal_version(columns, rule, *version_rows(self._db, version_id))
 
     def _remove_row(self, row: Standing) -> None:
         text = wording_of(row.before, row.after)
-        if text and not row.baseline:
+        if text:
             # An index without content of its own has to be told what it loses.
             self._db.execute("INSERT INTO change_words (change_words, rowid, value) VALUES ('delete', ?, ?)", (row.id, text))
         self._db.execute("DELETE FROM change_facts WHERE change_id = ?", (row.id,))
         self._db.execute("DELETE FROM changes WHERE id = ?", (row.id,))
 
-    def _add_rows(
-        self, version_id: int, date: str, added: Sequence[tuple[Change, Sequence[Mapping[str, Json]]]], *, baseline: bool
-    ) -> None:
-        for change, facts in added:
-            if baseline:
-                row = self._baseline_row(change.field, change.item, change.tier.value)
-                # Its id is not among those that the version was given: the date is what finds it.
-                self._write_rows(version_id, [(*row[:5], date, *row[6:])])
-            else:
-                row = self._row(change, date)
-                self._write_rows(version_id, [row])
-                self._write_words(row[0], change, facts)
+    def _add_rows(self, version_id: int, date: str, added: Sequence[Change], facts: Sequence[Sequence[Mapping[str, Json]]]) -> None:
+        for change, given in zip(added, facts, strict=True):
+            row = self._row(change, date)
+            self._write_rows(version_id, [row])
+            self._write_words(row[0], change, given)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from trialsync.model import By, Kind, LoggedChange, Origin, Tier
 from trialsync.store import contents, rows
+from trialsync.store.view import STOOD
 from trialsync.study.diff import baseline
 
 if TYPE_CHECKING:
@@ -16,17 +17,30 @@ if TYPE_CHECKING:
 
 
 class LogRows:
-    """Reads rows of ``change_log``. Baseline rows hold no values: the version that was looked up last is kept for those that follow."""
+    """Reads rows of ``change_log`` by their ids.
+
+    Baseline rows hold no values, and stand several together: what was looked up last, and its version, are kept for those that follow.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
+        self._together: dict[int, tuple[Any, ...]] = {}
         self._baseline: tuple[tuple[str, int], dict[tuple[str, str | None, str | None], Json]] | None = None
 
-    def change(self, row: tuple[Any, ...], *, values: bool = True) -> LoggedChange:
-        """Return a row of ``change_log``; a baseline row with what its path holds in its version, unless ``values`` is false.
+    def change(self, number: int, *, values: bool = True) -> LoggedChange | None:
+        """Return a row by its id, ``None`` where there is none; a baseline row with what its path holds then, unless ``values`` is false.
 
         Raises StoreDamaged.
         """
+        row = self._together.get(number) or self._db.row(_HAPPENED, (number,)) or self._stood(number)
+        return None if row is None else self._change(row, values=values)
+
+    def _stood(self, number: int) -> tuple[Any, ...] | None:
+        """Return a baseline row, and keep those that it stands together with."""
+        self._together = {row[0]: row for row in self._db.rows(_STOOD, (number,))}
+        return self._together.get(number)
+
+    def _change(self, row: tuple[Any, ...], *, values: bool) -> LoggedChange:
         (
             number, ref, nct_id, title, sponsor, version, registry_version, date, not_before, load, posted, seen, path, field, item,
             attribute, kind, tier, before, after, is_baseline, by, origin, facts, url,
@@ -67,6 +81,10 @@ class LogRows:
             values = {(each.field, each.item, each.attribute): each.after for each in baseline(study, "all")}
             self._baseline = ((nct_id, version), values)
         return self._baseline[1].get(path)
+
+
+_HAPPENED: Final = "SELECT * FROM happened WHERE id = ?"
+_STOOD: Final = f"{STOOD} WHERE b.id = (SELECT max(id) FROM baselines WHERE id <= ?)"  # noqa: S608 - statements of ours
 
 
 def _value(text: str | None) -> Json:

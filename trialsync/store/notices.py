@@ -31,7 +31,7 @@ _COLUMNS: Final = "id, load, field, kind, studies, followed, seen, text"
 
 _CHANGED: Final = (
     "FROM versions v JOIN changes c ON c.version_id = v.id JOIN fields f ON f.id = c.field_id WHERE v.load = ? AND v.origin <> ? "
-    'AND c.baseline = 0 AND c."by" = ? AND NOT EXISTS (SELECT 1 FROM occasions o WHERE o.change_id = c.id)'
+    'AND c."by" = ? AND NOT EXISTS (SELECT 1 FROM occasions o WHERE o.change_id = c.id)'
 )
 _ATTRIBUTES_NAMED: Final = 3
 

@@ -199,7 +199,7 @@ class PollWriter(Pages):
         shown = self.last_shown(nct_id, "9999-12-31")
         came_back = self._db.value(
             "SELECT max(o.load) FROM studies s JOIN versions v ON v.nct_id = s.nct_id "
-            "JOIN changes c INDEXED BY changes_by_version ON c.version_id = v.id AND c.baseline = 0 JOIN occasions o ON o.change_id = c.id "
+            "JOIN changes c INDEXED BY changes_by_version ON c.version_id = v.id JOIN occasions o ON o.change_id = c.id "
             "JOIN fields f ON f.id = c.field_id AND f.name = ? WHERE s.nct_id = ? AND s.presence NOT IN ('removed', 'merged')",
             (PRESENCE, nct_id),
         )

@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Final, Self
 from trialsync.errors import BadDate, BadFilter, UsageError
 from trialsync.model import Origin, Tier
 from trialsync.store import contents, headlines, rows, schema
+from trialsync.store.baseline_search import BaselineSearch
 from trialsync.store.connection import Connection, check_version, connect
 from trialsync.store.coverage import Coverage
 from trialsync.store.filters import ChangeFilter, is_in_country
 from trialsync.store.logged import LogRows
 from trialsync.store.members import members
 from trialsync.store.notices import notices
+from trialsync.store.ranges import Counted, Range
 from trialsync.store.sealed import sealed
-from trialsync.store.search import Counted, Range, Search
+from trialsync.store.search import Search
 from trialsync.store.shown import Shown
 from trialsync.store.sightings import last_loads, seen
 from trialsync.store.standing import Standing, standing
@@ -141,9 +143,9 @@ class Reader:
         """
         many = limit is None or limit > _MANY
         for (number,) in islice(Search(self._db, wanted, Range(after, up_to, newest_first), many=many).rows(), limit):
-            row = self._db.row("SELECT * FROM change_log WHERE id = ?", (number,))
-            if row is not None:
-                yield self._log.change(row, values=values)
+            change = self._log.change(number, values=values)
+            if change is not None:
+                yield change
 
     def study_days(
         self,
@@ -169,8 +171,8 @@ class Reader:
 
     def logged(self, ids: Iterable[int]) -> list[LoggedChange]:
         """Return rows of the change log by their ids, in that order. Raises StoreDamaged."""
-        found = (self._db.row("SELECT * FROM change_log WHERE id = ?", (number,)) for number in ids)
-        return [self._log.change(row) for row in found if row is not None]
+        found = (self._log.change(number) for number in ids)
+        return [change for change in found if change is not None]
 
     def changes_of(self, nct_id: str, *, version: int | None = None, baseline: bool = True) -> list[LoggedChange]:
         """Return one study's rows of the change log, by id; those of one version where it is given."""
@@ -196,8 +198,7 @@ class Reader:
         """
         baseline = Counted(0, whole=True)
         if not wanted.baseline:
-            first = Search(self._db, replace(wanted, baseline=True), Range(after), baseline_alone=True, many=True)
-            baseline = first.count(looked=looked)
+            baseline = BaselineSearch(self._db, wanted, Range(after), many=True).count(looked=looked)
         return Hidden(self.quiet(wanted, after=after, looked=looked), baseline)
 
     def quiet(self, wanted: ChangeFilter, *, after: int | None = None, looked: int | None = None) -> Counted:
@@ -377,7 +378,7 @@ class Reader:
 
     def change_count(self, most: int) -> Counted:
         """Return how many changes happened, without counting past ``most``."""
-        sql = "SELECT count(*) FROM (SELECT 1 FROM changes INDEXED BY changes_by_id WHERE baseline = 0 LIMIT ?)"
+        sql = "SELECT count(*) FROM (SELECT 1 FROM changes LIMIT ?)"
         found = self._db.value(sql, (most + 1,))
         return Counted(min(found, most), whole=found <= most)
 
@@ -387,7 +388,7 @@ class Reader:
 
     def counts(self) -> Counts:
         """Return how much the store holds."""
-        changes = self._db.value("SELECT count(*) FROM changes INDEXED BY changes_by_id WHERE baseline = 0")
+        changes = self._db.value("SELECT count(*) FROM changes")
         return Counts(self.study_count(), rows.count(self._db, "versions"), changes)
 
 

@@ -124,7 +124,7 @@ def would_change(path: Path, fields: BaselineFields, progress: Callable[[int, in
             for nct_id in names:
                 for made in _made(connection, nct_id, fields):
                     step = made.step
-                    standing = standing_rows(connection, step.version_id, step.given)
+                    standing = standing_rows(connection, step.version_id)
                     todo = remake(standing, made.changes, made.facts, baseline=made.is_first, date=step.date, tiers=tiers)
                     done.count(step, todo, len(list(_wholes(connection, step.version_id))))
             last, count = names[-1], count + len(names)
@@ -163,7 +163,7 @@ def _wholes(connection: Connection, version_id: int) -> Iterator[tuple[int, list
     """Yield the rows about the study as a whole, of a version, that don't carry the facts of today's rules, with these."""
     rows = (
         "SELECT c.id, f.name, c.kind FROM changes c INDEXED BY changes_by_version JOIN occasions o ON o.change_id = c.id "
-        "JOIN fields f ON f.id = c.field_id WHERE c.version_id = ? AND c.baseline = 0"
+        "JOIN fields f ON f.id = c.field_id WHERE c.version_id = ?"
     )
     for number, name, kind in list(connection.rows(rows, (version_id,))):
         facts = facts_of_whole(Change(name, None, None, Kind(kind), None, None, Tier.HEADLINE, None))
@@ -178,4 +178,4 @@ def _studies(connection: Connection, after: str) -> list[str]:
 
 
 def _rows(connection: Connection) -> int:
-    return int(connection.value("SELECT count(*) FROM changes INDEXED BY changes_by_id WHERE baseline = 0"))
+    return int(connection.value("SELECT count(*) FROM changes"))

@@ -93,18 +93,18 @@ def remake(
     return done
 
 
-def standing_rows(connection: Connection, version_id: int, given: tuple[int | None, int | None]) -> list[Standing]:
-    """Return the rows that a version brought, as they stand; ``given`` are its ``first_change`` and ``last_change``."""
+def standing_rows(connection: Connection, version_id: int) -> list[Standing]:
+    """Return the rows that a version brought, as they stand."""
     facts: dict[int, Facts] = defaultdict(list)
     for number, text in connection.rows(
         "SELECT x.change_id, x.json FROM changes c INDEXED BY changes_by_version JOIN change_facts x ON x.change_id = c.id "
-        "WHERE c.version_id = ? AND c.baseline = 0",
+        "WHERE c.version_id = ?",
         (version_id,),
     ):
         facts[number].append(orjson.loads(text))
     return [
         Standing(number, name, item, attribute, bool(baseline), *(*rest, facts.get(number, [])))
-        for number, name, item, attribute, baseline, *rest in version_rows(connection, version_id, given)
+        for number, name, item, attribute, baseline, *rest in version_rows(connection, version_id)
     ]
 
 

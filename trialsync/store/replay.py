@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ROWS = (
     "SELECT f.name, c.item, c.attribute, c.kind, c.before, c.after FROM changes c JOIN fields f ON f.id = c.field_id "
-    "WHERE c.version_id = ? AND c.baseline = 0 AND NOT EXISTS (SELECT 1 FROM occasions o WHERE o.change_id = c.id)"
+    "WHERE c.version_id = ? AND NOT EXISTS (SELECT 1 FROM occasions o WHERE o.change_id = c.id)"
 )
 
 

@@ -10,6 +10,8 @@ from sqlite_utils import Migrations
 
 from trialsync.errors import StoreBusy, StoreForeign, StoreUnwritable
 from trialsync.model import Tier
+from trialsync.store.baseline_tables import BASELINES, CHANGES_ALONE
+from trialsync.store.baselines import SITES, in_runs
 from trialsync.store.connection import APPLICATION_ID, Connection, Faults, check_version, connect, create_file
 from trialsync.store.lock import Lock
 from trialsync.store.tables import COUNTS_AND_PLACES, FIRST_STORE, HISTORY_AND_NOTICES
@@ -56,9 +58,23 @@ def m003_counts_and_places(db: Database) -> None:
     db.execute("PRAGMA user_version = 3")
 
 
+@MIGRATIONS()
+def m004_baselines(db: Database) -> None:
+    """Put the baseline rows of a version, which were most of the log, together in one row of a table of their own."""
+    for statement in BASELINES:
+        db.execute(statement)
+    sites = db.execute("SELECT id FROM fields WHERE name = ?", (SITES,)).fetchone()
+    rows = db.execute("SELECT id, version_id, field_id, item, tier FROM changes WHERE baseline = 1 ORDER BY id")
+    together = in_runs(rows, sites[0] if sites else None)
+    db.conn.executemany("INSERT INTO baselines (id, version_id, rows) VALUES (?, ?, ?)", together)
+    for statement in CHANGES_ALONE:
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 4")
+
+
 _NOT_OURS: Final = ("sqlite_", "_sqlite_", "idx__sqlite_", "study_words_", "change_words_")
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """The number of the newest migration: ``PRAGMA user_version`` of a store that has them all."""
 
 

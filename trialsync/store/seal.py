@@ -9,9 +9,12 @@ log that it brought, a row about a study as a whole, and a poll that ended carry
 from __future__ import annotations
 
 from hashlib import blake2b
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+
+from trialsync.store.baselines import FIELD_ID, ID, ITEM, TIER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +35,19 @@ POLL_COLUMNS: Final = (
     'watch, origin, load, data_timestamp, "query", started, finished, ended, studies, new, updated, unchanged, skipped, changes, requests, '
     "message, whole, etag, never, hex(covered), hex(unshown)"
 )
-CHANGE_COLUMNS: Final = 'c.id, f.name, c.item, c.attribute, c.baseline, c.date, c.kind, c.tier, c."by", c.before, c.after'
-"""What a row of the log says, of ``changes c`` and ``fields f``."""
+CHANGE_COLUMNS: Final = 'c.id, f.name, c.item, c.attribute, 0, c.date, c.kind, c.tier, c."by", c.before, c.after'
+"""What a row of the log says that is no baseline row, of ``changes c`` and ``fields f``; the number says so."""
+
+_CHANGES: Final = (
+    f"SELECT {CHANGE_COLUMNS} FROM changes c INDEXED BY changes_by_version JOIN fields f ON f.id = c.field_id WHERE c.version_id = ? "
+    "AND NOT EXISTS (SELECT 1 FROM occasions o WHERE o.change_id = c.id)"
+)
+_BASELINE: Final = (
+    f"SELECT {ID}, f.name, {ITEM}, NULL, 1, iif({ID} BETWEEN v.first_change AND v.last_change, NULL, v.date), NULL, {TIER}, "
+    "NULL, NULL, NULL FROM baselines b CROSS JOIN versions v ON v.id = b.version_id "
+    # What is no JSON is noticed by its absence.
+    f"CROSS JOIN json_each(iif(json_valid(b.rows), b.rows, '[]')) j CROSS JOIN fields f ON f.id = {FIELD_ID} WHERE b.version_id = ?"
+)
 
 STORED: Final = {
     "studies": "nct_id",
@@ -53,25 +67,14 @@ def seal_poll(connection: Connection, number: int) -> None:
     connection.execute("UPDATE polls SET seal = ? WHERE id = ?", (seal(columns or ()), number))
 
 
-def version_rows(
-    connection: Connection, version_id: int, given: tuple[int | None, int | None], *, late: bool = True
-) -> list[tuple[Any, ...]]:
+def version_rows(connection: Connection, version_id: int) -> list[tuple[Any, ...]]:
     """Return the rows of the log that a version brought, CHANGE_COLUMNS each, by id; rows about the study as a whole left out.
 
-    ``given`` are the version's ``first_change`` and ``last_change``, the ids that it was given when it was recorded: baseline rows are in
-    no index and are found by them. A row that came later (a rebuild's) has a later id; baseline rows of that kind are in an index of their
-    own, which a store before schema 2 lacks: there ``late`` is false.
+    Baseline rows come with the date of their version where they came later (a rebuild's, a backfill's): when their version was recorded it
+    was given other ids.
     """
-    later = "UNION SELECT id FROM changes INDEXED BY changes_late WHERE baseline = 1 AND date IS NOT NULL AND version_id = ?1"
-    return list(
-        connection.rows(
-            f"SELECT {CHANGE_COLUMNS} FROM changes c JOIN fields f ON f.id = c.field_id WHERE c.id IN ("
-            "SELECT id FROM changes WHERE id BETWEEN ?2 AND ?3 AND version_id = ?1 "
-            "UNION SELECT id FROM changes INDEXED BY changes_by_version WHERE baseline = 0 AND version_id = ?1 "
-            f"{later if late else ''}) AND NOT EXISTS (SELECT 1 FROM occasions o WHERE o.change_id = c.id) ORDER BY c.id",
-            (version_id, *given),
-        )
-    )
+    happened, stood = connection.rows(_CHANGES, (version_id,)), connection.rows(_BASELINE, (version_id,))
+    return sorted((*happened, *stood), key=itemgetter(0))
 
 
 def version_columns(version: Version, ordinal: int, rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:

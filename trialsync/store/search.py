@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from trialsync.store.filters import conditions
-from trialsync.store.sources import FIRST, LAST, first_seen, span
+from trialsync.store.baseline_search import BaselineSearch
+from trialsync.store.filters import BASELINE, HAPPENED, conditions
+from trialsync.store.ranges import Counted
+from trialsync.store.sources import first_seen, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from trialsync.store.connection import Connection
     from trialsync.store.filters import ChangeFilter
+    from trialsync.store.ranges import Range
     from trialsync.store.sources import Source
 
 _BLOCK: Final = 1_000
@@ -27,62 +30,64 @@ _LARGEST_BLOCK: Final = 8_000
 _GROWTH: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Which ids are wanted: those greater than ``after`` up to ``up_to``, from the greatest on where the newest come first."""
-
-    after: int | None = None
-    up_to: int | None = None
-    newest_first: bool = False
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """Return the smallest and the greatest id."""
-        return FIRST if self.after is None else self.after + 1, LAST if self.up_to is None else self.up_to
-
-    @property
-    def order(self) -> str:
-        """Return the order in SQL."""
-        return "DESC" if self.newest_first else "ASC"
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """How many rows were counted; ``whole`` is false where there may be more."""
-
-    rows: int
-    whole: bool
-
-    def __str__(self) -> str:
-        # Where counting ended has no meaning to a reader, and an odd number looks as if it had one.
-        unit = 10 ** (len(str(self.rows)) - 1)
-        return f"{self.rows:,}" if self.whole else f"{self.rows // unit * unit:,} or more" if self.rows else "some"
-
-
 class Search:
-    """A filter over one range of the log: its groups of studies are looked up once, and its source is chosen.
+    """A filter over one range of the log, with the baseline rows where it wants them: of both, those that stand in ``changes`` apart.
 
-    With ``many``, very many rows will be read or counted. Columns that are asked for are of ``changes c``, ``fields f``, ``versions v`` and
-    ``studies s``. Raises BadFilter, UnknownWatch.
+    With ``many``, very many rows will be read or counted. Raises BadFilter, UnknownWatch.
     """
 
-    def __init__(
-        self, connection: Connection, wanted: ChangeFilter, within: Range, *, baseline_alone: bool = False, many: bool = False
-    ) -> None:
+    def __init__(self, connection: Connection, wanted: ChangeFilter, within: Range, *, many: bool = False) -> None:
+        self._within = within
+        self._happened = _Happened(connection, wanted, within, many=many)
+        self._baseline = BaselineSearch(connection, wanted, within, many=many) if wanted.baseline else None
+
+    def rows(self) -> Iterator[tuple[int]]:
+        """Yield the ids of the rows that the filter wants, in order, one at a time."""
+        return self._merged(self._happened.rows(), self._baseline.rows() if self._baseline else None)
+
+    def dated_rows(self) -> Iterator[tuple[int, str, str]]:
+        """Yield id, NCT number and ISO day of the rows that the filter wants, by id, one at a time."""
+        return self._merged(self._happened.rows(HAPPENED.dated), self._baseline.rows(BASELINE.dated) if self._baseline else None)
+
+    def _merged(self, happened: Iterator[Any], baseline: Iterator[Any] | None) -> Iterator[Any]:
+        if baseline is None:
+            return happened
+        return heapq.merge(happened, baseline, key=itemgetter(0), reverse=self._within.newest_first)
+
+    def days(self, days: Iterable[tuple[str, str]]) -> Iterator[tuple[int, str, str]]:
+        """Yield id, NCT number and ISO day of all the rows that the filter wants of studies on days, one study and day after the other.
+
+        Baseline rows are left out.
+        """
+        return self._happened.days(days)
+
+    def count(self, *, most: int | None = None, looked: int | None = None) -> Counted:
+        """Return how many rows the filter wants, without counting past ``most`` or looking at many more than ``looked`` candidates."""
+        happened = self._happened.count(most=most, looked=looked)
+        if self._baseline is None or (most is not None and happened.rows >= most):
+            return happened
+        stood = self._baseline.count(most=None if most is None else most - happened.rows, looked=looked)
+        return Counted(happened.rows + stood.rows, happened.whole and stood.whole)
+
+
+class _Happened:
+    """A filter over the rows of ``changes``: its groups of studies are looked up once, and its source is chosen.
+
+    Columns that are asked for are of ``changes c``, ``fields f``, ``versions v`` and ``studies s``.
+    """
+
+    def __init__(self, connection: Connection, wanted: ChangeFilter, within: Range, *, many: bool) -> None:
         self._db = connection
-        self._baseline = wanted.baseline
         self._found = conditions(connection, wanted, many=many)
-        if baseline_alone:
-            self._found.add("c.baseline = 1")
-        if wanted.seen_since and not wanted.baseline and not within.newest_first:
+        if wanted.seen_since and not within.newest_first:
             # Nothing before can be wanted, and it may be nearly everything.
             within = replace(within, after=max(within.bounds[0], first_seen(connection, wanted.seen_since)) - 1)
         several = len(self._found.choice.sources) > 1
-        if several and not wanted.baseline and (wanted.since or wanted.until) and (ids := span(connection, wanted.since, wanted.until)):
+        if several and (wanted.since or wanted.until) and (ids := span(connection, wanted.since, wanted.until)):
             low, high = within.bounds
             within = replace(within, after=max(low, ids[0]) - 1, up_to=min(high, ids[1]))
         self._within = within
-        self._source = None if wanted.baseline else self._found.choice.best(connection, *within.bounds)
+        self._source = self._found.choice.best(connection, *within.bounds)
 
     def rows(self, columns: str = "c.id") -> Iterator[tuple[Any, ...]]:
         """Yield these columns of the rows that the filter wants, by id, one at a time; the first column has to be the id."""
@@ -98,7 +103,7 @@ class Search:
         sql = (
             "SELECT c.id, v.nct_id, c.date FROM json_each(?) j CROSS JOIN studies k ON k.nct_id = j.value ->> 0 "
             "CROSS JOIN changes c INDEXED BY changes_by_study ON c.study_id = k.id AND c.date = j.value ->> 1 "
-            f"{self._found.where} AND c.id BETWEEN ? AND ? ORDER BY j.key, c.id"
+            f"{HAPPENED.joined} WHERE {self._found.where} AND c.id BETWEEN ? AND ? ORDER BY j.key, c.id"
         )
         yield from self._db.rows(sql, (orjson.dumps(list(days)).decode(), *self._found.parameters, low, high))
 
@@ -135,16 +140,15 @@ class Search:
 
     def _ways(self) -> list[_Way]:
         """Return the indexes, and of each the key, along which a statement each is walked."""
-        if self._baseline:
-            return [_Way("", "1")]
         single = self._source and self._source.single
         if not single:
-            return [_Way("INDEXED BY changes_by_id", "c.baseline = 0")]
+            return [_Way("NOT INDEXED", "1")]
         index, keys = single
-        return [_Way(f"INDEXED BY {index.name}", f"c.baseline = 0 AND c.{index.column} IS ?", (key,)) for key in dict.fromkeys(keys)]
+        return [_Way(f"INDEXED BY {index.name}", f"c.{index.column} IS ?", (key,)) for key in dict.fromkeys(keys)]
 
     def _statement(self, columns: str, way: _Way, end: str) -> str:
-        return f"SELECT {columns} FROM changes c {way.index} {self._found.where} AND {way.under} AND c.id BETWEEN ? AND ? {end}"
+        where = f"{self._found.where} AND {way.under} AND c.id BETWEEN ? AND ?"
+        return f"SELECT {columns} FROM changes c {way.index} {HAPPENED.joined} WHERE {where} {end}"
 
     def _walked(self, columns: str, way: _Way, low: int, high: int) -> Iterator[tuple[Any, ...]]:
         """Yield the rows that one statement finds on its way along an index, in order."""
@@ -158,7 +162,7 @@ class Search:
     def _among(self, candidates: Iterator[int], columns: str) -> Iterator[tuple[Any, ...]]:
         """Yield the rows that are wanted among candidates, which are looked at by more and more at a time."""
         # They stand in order, and each is looked at in its turn: put in order again, all of them would be before the first is told.
-        sql = f"SELECT {columns} FROM json_each(?) j CROSS JOIN changes c ON c.id = j.value {self._found.where}"
+        sql = f"SELECT {columns} FROM json_each(?) j CROSS JOIN changes c ON c.id = j.value {HAPPENED.joined} WHERE {self._found.where}"
         size = _BLOCK
         while block := list(islice(candidates, size)):
             yield from self._db.rows(sql, (orjson.dumps(block).decode(), *self._found.parameters))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from trialsync.store.tables import HAS_COUNTRY, ITS_COUNTRY
+from trialsync.store.baseline_tables import HAS_COUNTRY
+from trialsync.store.tables import ITS_COUNTRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,13 +39,13 @@ _MOST_DAYS: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index of the log: the table with its index, the condition under which rows are in it, its column, and the id's name."""
+    """An index of the log: the table with its index, its column, the id's name, and the condition under which rows are in it."""
 
     table: str
     name: str
-    held: str
     column: str
     id: str = "id"
+    held: str = "1"
 
     @property
     def source(self) -> str:
@@ -59,12 +60,12 @@ class Index:
         )
 
 
-BY_STUDY: Final = Index("changes", "changes_by_study", "baseline = 0", "study_id")
-BY_FIELD: Final = Index("changes", "changes_by_field", "baseline = 0", "field_id")
-BY_DATE: Final = Index("changes", "changes_by_date", "baseline = 0", "date")
-BY_ORIGIN: Final = Index("changes", "changes_by_origin", "baseline = 0", "origin")
-BY_COUNTRY: Final = Index("changes", "changes_by_country", HAS_COUNTRY, ITS_COUNTRY)
-BY_FACT: Final = Index("change_facts", "change_facts_by_fact", "1", "fact", "change_id")
+BY_STUDY: Final = Index("changes", "changes_by_study", "study_id")
+BY_FIELD: Final = Index("changes", "changes_by_field", "field_id")
+BY_DATE: Final = Index("changes", "changes_by_date", "date")
+BY_ORIGIN: Final = Index("changes", "changes_by_origin", "origin")
+BY_COUNTRY: Final = Index("changes", "changes_by_country", ITS_COUNTRY, held=f"({HAS_COUNTRY})")
+BY_FACT: Final = Index("change_facts", "change_facts_by_fact", "fact", "change_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,7 @@ class Source:
         for query in self.words:
             found += count_words(connection, "change_words", query, COUNTED, low, high)
         for days in self.days:
-            sql = (
-                f"SELECT count(*) FROM (SELECT 1 FROM {BY_DATE.source} WHERE baseline = 0 AND date BETWEEN ? AND ? "
-                "AND id BETWEEN ? AND ? LIMIT ?)"
-            )
+            sql = f"SELECT count(*) FROM (SELECT 1 FROM {BY_DATE.source} WHERE date BETWEEN ? AND ? AND id BETWEEN ? AND ? LIMIT ?)"
             found += connection.value(sql, (*_bounds(days), low, high, COUNTED))
         return found
 
@@ -158,10 +156,7 @@ class _Within:
     def heads_of_days(self, first: str, last: str, most: int = -1) -> list[tuple[int, Any]]:
         """Return the first id of each day of a range that has one, with the day, of no more than ``most`` days where that is no -1."""
         # A day and its first id are looked up at once, behind the day before: there may be thousands of days.
-        head = (
-            f"SELECT id || ' ' || date FROM {BY_DATE.source} WHERE baseline = 0 AND date {{}} "
-            f"ORDER BY date {self._order}, id {self._order} LIMIT 1"
-        )
+        head = f"SELECT id || ' ' || date FROM {BY_DATE.source} WHERE date {{}} ORDER BY date {self._order}, id {self._order} LIMIT 1"
         day = "substr(d.head, instr(d.head, ' ') + 1)"
         start, end = ("<= ?2", ">= ?1") if self.newest_first else (">= ?1", "<= ?2")
         behind = f"{start[0]} {day}"
@@ -220,8 +215,8 @@ class Choice:
 def dates(connection: Connection, since: str | None, until: str | None) -> Source:
     """Return the source of the rows in a range of days (ISO), both included."""
     sql = (
-        "WITH RECURSIVE d (day) AS (SELECT min(date) FROM changes INDEXED BY changes_by_date WHERE baseline = 0 AND date >= ?1 "
-        "UNION ALL SELECT (SELECT min(date) FROM changes INDEXED BY changes_by_date WHERE baseline = 0 AND date > d.day) FROM d "
+        "WITH RECURSIVE d (day) AS (SELECT min(date) FROM changes INDEXED BY changes_by_date WHERE date >= ?1 "
+        "UNION ALL SELECT (SELECT min(date) FROM changes INDEXED BY changes_by_date WHERE date > d.day) FROM d "
         "WHERE d.day IS NOT NULL AND d.day <= ?2) SELECT day FROM d WHERE day <= ?2 LIMIT ?3"
     )
     found = tuple(day for (day,) in connection.rows(sql, (*_bounds((since, until)), FEW_KEYS + 1)))

@@ -30,7 +30,6 @@ class Step:
     date: str
     origin: Origin
     rule: int
-    given: tuple[int | None, int | None]
     old: Study | None
     old_origin: Origin
     new: Study
@@ -49,20 +48,20 @@ def steps(connection: Connection, nct_id: str) -> Iterator[Step]:
     rewritten. A study that was withheld is compared with its last open version when it comes back, likewise the last that was polled or
     imported. Raises StoreDamaged for a content that can't be read.
     """
-    rows = "SELECT id, date, origin, rule, first_change, last_change FROM versions WHERE nct_id = ? ORDER BY number"
+    rows = "SELECT id, date, origin, rule FROM versions WHERE nct_id = ? ORDER BY number"
     yield from steps_of(list(connection.rows(rows, (nct_id,))), contents.studies_from_first(connection, nct_id))
 
 
 def steps_of(rows: Iterable[tuple[Any, ...]], studies: Iterable[tuple[int, Study]]) -> Iterator[Step]:
     """Yield a study's versions from the first on, as ``steps`` does, of their rows and their contents with their numbers.
 
-    A row is a version's id, date, origin, rule, and the first and last id that the log's rows were given.
+    A row is a version's id, date, origin, and rule.
     """
     last: tuple[Study, Origin] | None = None
     last_seen: tuple[Study, Origin] | None = None
     last_open: tuple[Study, Origin] | None = None
     last_seen_open: tuple[Study, Origin] | None = None
-    for (version_id, date, origin, made_by, *given), (number, new) in zip(rows, studies, strict=True):
+    for (version_id, date, origin, made_by), (number, new) in zip(rows, studies, strict=True):
         is_history = Origin(origin) is Origin.HISTORY
         base = last if is_history or last_seen is None else last_seen
         was_withheld, is_withheld = base is not None and record.is_withheld(base[0]), record.is_withheld(new)
@@ -70,7 +69,7 @@ def steps_of(rows: Iterable[tuple[Any, ...]], studies: Iterable[tuple[int, Study
         if was_withheld and not is_withheld:
             base = (last_open if is_history or last_seen is None else last_seen_open) or base
         old, old_origin = base or (None, Origin(origin))
-        yield Step(version_id, number, date, Origin(origin), made_by, (given[0], given[1]), old, old_origin, new, hidden)
+        yield Step(version_id, number, date, Origin(origin), made_by, old, old_origin, new, hidden)
         last = new, Origin(origin)
         if not is_history:
             last_seen = last

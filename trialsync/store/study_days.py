@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from trialsync.store.search import Range, Search
+from trialsync.store.ranges import Range
+from trialsync.store.search import Search
 from trialsync.study.nct_set import NctSet
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 Key: TypeAlias = "tuple[str, str]"
 
 BLOCK: Final = 5_000
-_DATE: Final = "coalesce(c.date, v.date)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def study_days(
     days: dict[Key, list[int]] = {}
     rows = last = 0
     key: Key | None = None
-    for number, *found in search.rows(f"c.id, v.nct_id, {_DATE}"):
+    for number, *found in search.dated_rows():
         if limit is not None and rows >= limit and not (by_cursor and key == (found[0], found[1])):
             break
         key = (found[0], found[1])
@@ -63,7 +63,7 @@ def study_days(
 
 def changed(connection: Connection, wanted: ChangeFilter) -> NctSet:
     """Return the studies of which a filter wants a row. Raises BadFilter, UnknownWatch."""
-    return NctSet(nct_id for _, nct_id in Search(connection, wanted, Range(), many=True).rows("c.id, v.nct_id"))
+    return NctSet(nct_id for _, nct_id, _ in Search(connection, wanted, Range(), many=True).dated_rows())
 
 
 def study_days_in_blocks(
@@ -75,7 +75,7 @@ def study_days_in_blocks(
     """
     within = Range(after, newest_first=newest_first)
     search = Search(connection, wanted, within, many=True)
-    rows = search.rows(f"c.id, v.nct_id, {_DATE}")
+    rows = search.dated_rows()
     while block := list(islice(rows, size)):
         met: dict[Key, int] = {}
         for number, nct_id, date in block:

@@ -11,6 +11,7 @@ import orjson
 from trialsync.errors import StoreError
 from trialsync.model import Origin, Presence
 from trialsync.store import codec, contents
+from trialsync.store.baselines import SITES, in_runs
 from trialsync.store.page import Pages
 from trialsync.store.rows import VERSION_COLUMNS, Known, headline_columns, sound, version
 from trialsync.store.seal import OCCASION_COLUMNS, seal, seal_version, version_columns
@@ -184,13 +185,22 @@ class StudyWriter(Pages):
             "SELECT s.id, v.origin FROM versions v JOIN studies s ON s.nct_id = v.nct_id WHERE v.id = ?", (version_id,)
         ) or (None, None)
         origin = own.value if own else origin
-        # By these the rows are found; baseline rows are found by their version alone.
+        # By these the rows are found.
         keys = (study_id, None if origin == Origin.POLL.value else origin)
         self._db.many(
-            'INSERT INTO changes (id, version_id, field_id, item, attribute, baseline, date, kind, tier, "by", before, after, study_id, '
-            "origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(row[0], version_id, self._fields[row[1]][0], *row[2:], *((None, None) if row[4] else keys)) for row in rows],
+            'INSERT INTO changes (id, version_id, field_id, item, attribute, date, kind, tier, "by", before, after, study_id, origin) '
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(row[0], version_id, self._fields[row[1]][0], *row[2:4], *row[5:], *keys) for row in rows],
         )
+
+    def _write_baseline(self, rows: Iterable[tuple[int, int, int, str | None, str | None]]) -> None:
+        """Write baseline rows, which come by id: each an id, the ids of its version and its field, its item, and its tier where it has one.
+
+        Their ids are given out by then.
+        """
+        self._db.many("INSERT INTO baselines (id, version_id, rows) VALUES (?, ?, ?)", in_runs(rows, self._fields[SITES][0]))
+        # SQLite counts only what it gives out itself.
+        self._db.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'changes'", (self._last_id,))
 
     def _write_words(self, number: int, change: Change, facts: Sequence[Mapping[str, Json]]) -> None:
         """Make a row of the log searchable, and write the facts that it gives."""
@@ -243,7 +253,7 @@ class StudyWriter(Pages):
         return (
             self._db.value(
                 "SELECT 1 FROM changes c JOIN versions v ON v.id = c.version_id JOIN fields f ON f.id = c.field_id "
-                "WHERE v.nct_id = ? AND f.name = ? AND c.baseline = 0 AND c.kind = 'added'",
+                "WHERE v.nct_id = ? AND f.name = ? AND c.kind = 'added'",
                 (nct_id, PRESENCE),
             )
             is not None

@@ -1,9 +1,10 @@
 """The SQL of the store's tables, as each migration makes them: what is released is never edited.
 
-What a study said is in ``contents``, compressed; everything else is plain SQL. Baseline rows of ``changes`` are kept small: they have no
-values (those are in the version), no tier and kind where the field's and ``added`` are meant, and are in no secondary index. The view
-``change_log`` puts everything together under the names that a change has in JSON. Rows about a study as a whole (``registry.presence``,
-``watch.<name>``) hang on the version that was current, and have their own dates in ``occasions``.
+What a study said is in ``contents``, compressed; everything else is plain SQL. Baseline rows are kept small: they have no values (those
+are in the version), no tier and kind where the field's and ``added`` are meant. Up to the third schema, which is here, they are rows of
+``changes`` in no secondary index; ``baseline_tables`` has what came then. The view ``change_log`` puts everything together under the names
+that a change has in JSON. Rows about a study as a whole (``registry.presence``, ``watch.<name>``) hang on the version that was current, and
+have their own dates in ``occasions``.
 
 Columns named ``seal`` hold a second copy, or a digest, of what nothing else in the store repeats: SQLite checks the shape of its file, not
 its values.

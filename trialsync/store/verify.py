@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Final
 
 from trialsync.errors import StoreDamaged, StoreError
 from trialsync.store import codec, schema
+from trialsync.store.baseline_problems import baseline_problems
 from trialsync.store.connection import RESTORE_HINT, Connection, check_version, connect
 from trialsync.store.evidence import WRONG_VALUES, Alone, evident_problems
+from trialsync.store.older import WITH_BASELINES, WITH_COUNTS, WITH_HISTORY, older_problems, rows_of_version, see_as_newest
 from trialsync.store.seal import (
     CHANGE_COLUMNS,
-    FIRST_RULE,
     OCCASION_COLUMNS,
     POLL_COLUMNS,
     STORED,
     VERSION_COLUMNS,
     seal,
     seal_version,
-    version_rows,
 )
 from trialsync.store.word_indexes import word_problems
 from trialsync.store.wording import whole_wording_of, wording_of
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 
     Told: TypeAlias = Callable[[int, int | None], None]
     Watched: TypeAlias = Callable[[str, str], AbstractContextManager[Told | None]]
-
-_WITH_HISTORY: Final = 2
-_WITH_COUNTS: Final = 3
-"""The schemas that brought what older ones are looked at without."""
 
 WORTH_FROM: Final = 4_000
 """From so many versions on, other processes save more time than they take to start."""
@@ -97,7 +93,7 @@ def notes(path: Path) -> list[str]:
         found = []
         if number < schema.SCHEMA:
             found.append(f"it is of schema {number}; opening it brings it to {schema.SCHEMA}, after a backup beside it")
-        _see_as_newest(connection, number)
+        see_as_newest(connection, number)
         older = connection.value("SELECT count(*) FROM versions WHERE number > 1 AND rule < ?", (RULE,))
         if older:
             found.append(
@@ -107,14 +103,6 @@ def notes(path: Path) -> list[str]:
         return found
     finally:
         connection.raw.close()
-
-
-def _see_as_newest(connection: Connection, number: int) -> None:
-    """Have questions find versions and contents in a store of a schema as they are in one of today; nothing of the file is changed."""
-    if number < _WITH_COUNTS:
-        rule = f"{FIRST_RULE} AS rule, " if number < _WITH_HISTORY else ""
-        connection.execute(f"CREATE TEMP VIEW versions AS SELECT *, {rule}id AS content_id FROM main.versions")
-        connection.execute("CREATE TEMP VIEW contents AS SELECT version_id AS id, content FROM main.contents")
 
 
 def _altered(connection: Connection, number: int) -> Iterator[str]:
@@ -135,7 +123,7 @@ def _found(path: Path, look: Callable[[Connection, int], Iterator[str]], most: i
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("BEGIN")
         number = check_version(connection, schema.SCHEMA)
-        _see_as_newest(connection, number)
+        see_as_newest(connection, number)
         for problem in look(connection, number):
             problems.append(problem)
             if len(problems) >= most:
@@ -173,14 +161,15 @@ def _problems(connection: Connection, number: int, watched: Watched, helpers: He
             yield f"{nct_id}: its countries are not those of its latest version"
     with watched("counting the log", "parts"):
         yield from _log_problems(connection)
-        if number >= _WITH_HISTORY:
+        yield from baseline_problems(connection) if number >= WITH_BASELINES else older_problems(connection)
+        if number >= WITH_HISTORY:
             yield from _history_problems(connection)
-        if number >= _WITH_COUNTS:
+        if number >= WITH_COUNTS:
             yield from _count_problems(connection)
     with watched("comparing seals", "versions") as told:
         yield from _seal_problems(connection, number, told)
     with watched("indexing words", "rows") as told:
-        yield from word_problems(connection, wording_of if number >= _WITH_COUNTS else whole_wording_of, told)
+        yield from word_problems(connection, wording_of if number >= WITH_COUNTS else whole_wording_of, told)
 
 
 def _history_problems(connection: Connection) -> Iterator[str]:
@@ -262,7 +251,7 @@ def _seal_problems(connection: Connection, number: int, told: Told | None = None
     for place, (version_id, *columns, rule, mark) in enumerate(versions):
         if told is not None and place % _TOLD_EVERY == 0:
             told(place, total)
-        brought = version_rows(connection, version_id, (columns[-2], columns[-1]), late=number >= _WITH_HISTORY)
+        brought = rows_of_version(connection, number, version_id, (columns[-2], columns[-1]))
         if seal_version(columns, rule, *brought) != mark:
             yield f"{columns[0]} version {columns[1]}, or a row of the log that it brought, was altered since it was written"
     yield from _own_seal_problems(connection, number)
@@ -292,8 +281,7 @@ def _own_seal_problems(connection: Connection, number: int) -> Iterator[str]:
 _ASTRAY: Final = """
     SELECT count(*) FROM changes c JOIN versions v ON v.id = c.version_id JOIN studies s ON s.nct_id = v.nct_id
     LEFT JOIN occasions o ON o.change_id = c.id
-    WHERE c.study_id IS NOT iif(c.baseline, NULL, s.id)
-    OR c.origin IS NOT iif(c.baseline, NULL, nullif(coalesce(o.origin, v.origin), 'poll'))"""
+    WHERE c.study_id IS NOT s.id OR c.origin IS NOT nullif(coalesce(o.origin, v.origin), 'poll')"""
 
 _OTHER_COUNTRIES: Final = """
     SELECT k.nct_id FROM study_countries k WHERE NOT EXISTS (
@@ -312,13 +300,8 @@ _MISCOUNTED_FACTS: Final = """
     UNION ALL SELECT fact, rule, -rows FROM fact_counts) GROUP BY fact, rule HAVING sum(rows) <> 0"""
 
 _COUNTED: Final = (
-    ("baseline rows stand where nobody finds them", """
-        SELECT count(*) FROM changes c JOIN versions v ON v.id = c.version_id
-        WHERE c.baseline = 1 AND c.date IS NULL AND (v.first_change IS NULL OR c.id NOT BETWEEN v.first_change AND v.last_change)"""),
-    ("baseline rows stand past the first version", """
-        SELECT count(*) FROM changes c JOIN versions v ON v.id = c.version_id WHERE c.baseline = 1 AND v.number > 1"""),
     ("rows of the log lack a kind, a tier or a date", """
-        SELECT count(*) FROM changes INDEXED BY changes_by_id WHERE baseline = 0 AND (kind IS NULL OR tier IS NULL OR date IS NULL)"""),
+        SELECT count(*) FROM changes WHERE kind IS NULL OR tier IS NULL OR date IS NULL"""),
     ("fields have a tier, or a maker, that there is not", """
         SELECT count(*) FROM fields
         WHERE tier NOT IN ('headline', 'detail', 'housekeeping') OR coalesce("by", 'registry') <> 'registry'"""),
@@ -331,8 +314,7 @@ _COUNTED: Final = (
     ("studies have a presence that there is not", """
         SELECT count(*) FROM studies WHERE presence NOT IN ('listed', 'removed', 'merged', 'withheld')"""),
     ("rows of the log hold what is not JSON", """
-        SELECT count(*) FROM changes INDEXED BY changes_by_id WHERE baseline = 0
-        AND (json_valid(coalesce(before, '0')) = 0 OR json_valid(coalesce(after, '0')) = 0)"""),
+        SELECT count(*) FROM changes WHERE json_valid(coalesce(before, '0')) = 0 OR json_valid(coalesce(after, '0')) = 0"""),
     ("rows of the log are of an id that was never given out", """
         SELECT count(*) FROM changes WHERE id > coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)"""),
 )  # fmt: skip

@@ -73,7 +73,7 @@ def _studies(connection: Connection) -> Iterator[tuple[int, int]]:
 def _changes(connection: Connection, said: Callable[[str | None, str | None], str]) -> Iterator[tuple[int, int]]:
     """Index the values of the log's rows anew, some at a time, and yield after each time the last id and the last of all."""
     sql = "INSERT INTO temp.fresh (rowid, value) VALUES (?, ?)"
-    first, last = connection.row("SELECT min(id), max(id) FROM changes INDEXED BY changes_by_id WHERE baseline = 0") or (None, None)
+    first, last = connection.row("SELECT (SELECT min(id) FROM changes), (SELECT max(id) FROM changes)") or (None, None)
     for bounds in _ranges(first or 1, last or 0):
         connection.many(sql, _searchable(connection, said, *bounds))
         yield bounds[1], last or 0
@@ -84,8 +84,6 @@ def _ranges(first: int, last: int) -> Iterator[tuple[int, int]]:
 
 
 def _searchable(connection: Connection, said: Callable[[str | None, str | None], str], first: int, last: int) -> Iterator[tuple[int, str]]:
-    for number, before, after in connection.rows(
-        "SELECT id, before, after FROM changes INDEXED BY changes_by_id WHERE baseline = 0 AND id BETWEEN ? AND ?", (first, last)
-    ):
+    for number, before, after in connection.rows("SELECT id, before, after FROM changes WHERE id BETWEEN ? AND ?", (first, last)):
         if found := said(before, after):
             yield number, found
