@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import sqlite3
@@ -144,6 +145,33 @@ def test_readers_see_whole_pages_and_never_wait(tmp_path: Path) -> None:
     assert all(studies == shown for studies, shown in counts)
     assert counts == sorted(counts)
     assert len(set(counts)) > 2
+
+
+def test_a_backup_is_one_moment_whatever_is_written_while_it_is_made(tmp_path: Path) -> None:
+    """Pages that are committed between two steps of a copy neither reach it nor make it begin again, and each step is told."""
+    world = World(tmp_path, LOADS)
+    told: list[tuple[int, int | None]] = []
+    with Writer.open(world.store, now=world.clock, command="trialsync sync") as writer:
+        receiver = Receiver(writer, Origin.POLL, "2026-02-02T14:00:00.000Z", "core", Tally())
+        receiver.page(
+            Arrival(invent(number, descriptionModule={"n": random.Random(number).randbytes(2_000).hex()}), b"", DAYS[0])  # noqa: S311
+            for number in range(1000, 2000)
+        )
+        with Reader.open(world.store) as reader:
+            before = reader.counts()
+
+        def write(done: int, total: int | None, _part: str = "", /) -> None:
+            told.append((done, total))
+            receiver.page([Arrival(invent(5000 + len(told)), b"", DAYS[0])])
+
+        size = care.backup(world.store, tmp_path / "copy.db", write)
+    assert len(told) > 3
+    assert told == sorted(told)
+    assert told[-1] == (size, size)
+    assert verify(tmp_path / "copy.db") == []
+    with Reader.open(tmp_path / "copy.db") as copied, Reader.open(world.store) as reader:
+        assert copied.counts() == before
+        assert reader.counts().studies == before.studies + len(told)
 
 
 def test_a_backup_of_a_store_in_use_is_one_moment_of_it(tmp_path: Path) -> None:

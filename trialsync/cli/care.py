@@ -49,7 +49,8 @@ def backup(app: App, path: Path) -> None:
 
     The places of changes --since-last lie beside the store, in <store>.places/, and are not in the copy.
     """
-    size = care.backup(app.store, path)
+    with progress("backup", "bytes") as tell:
+        size = care.backup(app.store, path, tell)
     say(f"{path}: {size:,} bytes")
 
 
@@ -60,7 +61,8 @@ def restore(app: App, path: Path) -> None:
     """Put a copy of the backup at PATH in the store's place; what stands there is kept beside it under another name."""
     if not path.is_file():
         raise FileError(f"there is no backup at {path}", hint="trialsync backup PATH makes one")
-    done = care.restore(path, app.store)
+    with progress("restore", "bytes") as tell:
+        done = care.restore(path, app.store, tell)
     say(f"{done.target} is the copy of {path}")
     if done.kept is not None:
         say(f"what stood there is {done.kept}")

@@ -14,9 +14,12 @@ from trialsync.store.lock import Lock
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trialsync.model import Progress
+
 
 _BESIDE: Final = ("-wal", "-shm")
 _MOST_PROBLEMS: Final = 100
+_PAGES_AT_ONCE: Final = 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,8 @@ def answers(path: Path, *, wait_seconds: float) -> None:
         connection.raw.close()
 
 
-def backup(path: Path, target: Path) -> int:
-    """Copy a store, in use or not, to a new file; return its size in bytes.
+def backup(path: Path, target: Path, progress: Progress | None = None) -> int:
+    """Copy a store, in use or not, to a new file; return its size in bytes. ``progress`` is told the bytes copied, and all of them.
 
     The copy is one moment of the store, checked by SQLite's quick check, and one file. It appears under its name only when it is whole.
     Raises StoreError where ``target`` exists, StoreMissing, StoreForeign, StoreDamaged, StoreUnwritable.
@@ -52,17 +55,17 @@ def backup(path: Path, target: Path) -> int:
     try:
         check_version(connection, schema.SCHEMA)
         # Without WAL a copy is one file: nothing that belongs to it lies beside it and can be forgotten. The next writer turns it on.
-        _copy(connection, target, journal="DELETE")
+        _copy(connection, target, "DELETE", progress)
     finally:
         connection.raw.close()
     return target.stat().st_size
 
 
-def restore(source: Path, target: Path) -> Restored:
+def restore(source: Path, target: Path, progress: Progress | None = None) -> Restored:
     """Put a copy of a backup in a store's place; a store, or the ruins of one, that stands there is kept beside it, under another name.
 
-    Raises StoreMissing or StoreForeign where ``source`` is no store, StoreDamaged where it is not sound, StoreTooNew, StoreBusy where
-    another process holds the target, StoreUnwritable.
+    ``progress`` is told the bytes copied, and all of them. Raises StoreMissing or StoreForeign where ``source`` is no store, StoreDamaged
+    where it is not sound, StoreTooNew, StoreBusy where another process holds the target, StoreUnwritable.
     """
     try:
         connection = connect(source, writable=False)
@@ -77,7 +80,7 @@ def restore(source: Path, target: Path) -> Restored:
             raise StoreError(f"{source} is the store itself")
         lock.acquire()
         fresh = _free_name(target, "restoring")
-        _copy(connection, fresh, journal="WAL")
+        _copy(connection, fresh, "WAL", progress)
         _settle(target)
         kept = _move_aside(target)
         _rename(fresh, target)
@@ -87,14 +90,26 @@ def restore(source: Path, target: Path) -> Restored:
     return Restored(target, kept)
 
 
-def _copy(connection: Connection, target: Path, *, journal: str) -> None:
+def _copy(connection: Connection, target: Path, journal: str, progress: Progress | None) -> None:
     """Copy a store to a file that is not there, and check the copy; leave nothing behind where that fails."""
+    page_bytes, size = int(connection.value("PRAGMA page_size")), 0
+
+    def tell(_status: int, left: int, pages: int) -> None:
+        nonlocal size
+        size = pages * page_bytes
+        if progress is not None:
+            progress(size - left * page_bytes, size)
+
     partial = _free_name(target, "partial")
     try:
         copy = create_file(partial)
         try:
-            with Faults(partial):
-                connection.raw.backup(copy.raw)
+            # Read in one transaction, or SQLite would begin again with whatever a writer adds between two steps.
+            with connection.atomic(), Faults(partial):
+                connection.value("SELECT count(*) FROM sqlite_schema")
+                connection.raw.backup(copy.raw, pages=_PAGES_AT_ONCE, progress=tell)
+            if progress is not None:
+                progress(size, size, "checking the copy")
             found = copy.value("PRAGMA quick_check(1)")
             if found != "ok":
                 raise StoreDamaged(f"{connection.path} is damaged: {found}", hint="trialsync restore brings an earlier backup back")
