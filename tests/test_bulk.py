@@ -161,3 +161,13 @@ def test_a_directory_that_is_not_what_its_end_counts_is_refused(tmp_path: Path) 
     path.write_bytes(data)
     with pytest.raises(FileError, match=r"is a zip with a damaged directory: .* \(download it again\)"):
         next(read([path]))
+
+
+def test_an_entry_that_claims_half_of_the_zip_is_damaged() -> None:
+    """An entry of which the directory says that it has megabytes for a few bytes unpacked is refused without reading them."""
+    data = bytearray(zipped(("24/NCT00000024.json", b"{}"), ("25/NCT00000025.json", bytes(3_000_000)), packing=zipfile.ZIP_STORED))
+    place = data.find(b"PK\x01\x02")
+    data[place + 20 : place + 24] = (2_900_000).to_bytes(4, "little")
+    archive = BulkZip(io.BytesIO(bytes(data)))
+    with pytest.raises(zipfile.BadZipFile, match="it has 2,900,000 bytes for 2 unpacked"):
+        archive.open(next(archive.by_number()))

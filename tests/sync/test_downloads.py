@@ -206,3 +206,13 @@ def test_an_entry_larger_than_any_study_is_left_out(tmp_path: Path) -> None:
     assert [sentence.rpartition("json: ")[2] for sentence in outcome.skipped] == [
         "would have 67,108,865 bytes unpacked, and no study has that many"
     ]
+
+
+def test_another_zip_in_its_place_is_told(tmp_path: Path) -> None:
+    """Where a zip of other files took the download's place since it was looked at, the import ends with a sentence."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("readme", "Nothing of a study")
+    outcome = download(World(tmp_path, publish([])), path)
+    assert "'readme' is no file of a download" in str(outcome.error)
+    assert outcome.poll.ended is Ended.FAILED

@@ -11,7 +11,7 @@ import pytest
 from following import DAYS, World, as_lines, edited, invent, number_of, publish, status
 
 from trialsync.registry.files import read
-from trialsync.sync.bulk import load_bulk
+from trialsync.sync.bulk import PAGE_STUDIES, load_bulk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,3 +124,22 @@ def test_contents_of_different_loads_are_versions(tmp_path: Path) -> None:
     path.write_bytes(as_lines(publish([EARLIER], [BY_REGISTRY], [EARLIER])))
     assert [outcome.skipped for outcome in world.bring(read([path]))] == [(), (), ()]
     assert len(contents(world)) == 3
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_contents_far_apart_are_one_load_all_the_same(tmp_path: Path) -> None:
+    """However many entries of one number a download has, and where another study's entry holds its record, an import repeated adds none."""
+    ties = [edited(EARLIER, conditionsModule__conditions=[f"Condition {place % 7}"]) for place in range(2 * PAGE_STUDIES + 3)]
+    stranger = edited(EARLIER, conditionsModule__conditions=["Elsewhere"])
+    for name, entries in (
+        ("ties", [("01/NCT00000001.json", study) for study in ties]),
+        ("stranger", [(f"01/NCT{place:06d}01.json", study) for place, study in enumerate((EARLIER, *OTHERS * 8, stranger))]),
+    ):
+        path = tmp_path / f"{name}.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            for entry, study in entries:
+                packed.writestr(entry, json.dumps(labelled(study)))
+        world = World(tmp_path, publish([]), f"{name}.db")
+        for _ in range(2):
+            assert bring(world, path, "download")
+            assert (len(contents(world)), world.log()) == (1, [])

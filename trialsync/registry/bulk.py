@@ -82,9 +82,9 @@ class BulkZip:
 
         The registry lays studies into folders by the last two digits: taken in that order, each folder's studies would lie between those
         of all folders before it, and an index by number would be written anew a hundred times. Only 8 bytes of each entry are kept.
-        Raises zipfile.BadZipFile where the directory is not what its end says.
+        Raises zipfile.BadZipFile where the directory is not what its end says, or has a file that is none of a download.
         """
-        places = array("Q", (int(entry.name[_DIGITS]) << _PLACE_BITS | place - self._start for entry, place in self._walk()))
+        places = array("Q", (_digits(entry) << _PLACE_BITS | place - self._start for entry, place in self._walk()))
         for number in array("Q", sorted(places)):
             self._stream.seek(self._start + (number & (1 << _PLACE_BITS) - 1))
             head = self._stream.read(_ENTRY.size)
@@ -113,6 +113,9 @@ class BulkZip:
         """Return an entry's content. Raises zipfile.BadZipFile where it is damaged, or packed in a way that the registry doesn't use."""
         if not entry.can_be_read:
             raise zipfile.BadZipFile("it is encrypted, or packed in a way that cannot be read")
+        if entry.packed > 2 * entry.size + _BLOCK:
+            # Nothing packs so badly: what would be read is other entries, or all of the zip.
+            raise zipfile.BadZipFile(f"it has {entry.packed:,} bytes for {entry.size:,} unpacked")
         self._stream.seek(entry.offset)
         header = self._stream.read(_LOCAL.size)
         if len(header) < _LOCAL.size or not header.startswith(b"PK\x03\x04"):
@@ -144,6 +147,13 @@ def is_download(path: Path) -> bool:
         return False
 
 
+def _digits(entry: BulkEntry) -> int:
+    """Return the number of a download's entry; another zip may have come into its place since it was looked at."""
+    if not _DOWNLOAD.fullmatch(entry.name):
+        raise zipfile.BadZipFile(f"{entry.name!r} is no file of a download")
+    return int(entry.name[_DIGITS])
+
+
 def _directory(stream: IO[bytes]) -> tuple[int, int, int, int]:
     """Return how many entries the directory has, where it begins, its bytes, and by how much every offset is too small."""
     size = stream.seek(0, io.SEEK_END)
@@ -159,7 +169,7 @@ def _directory(stream: IO[bytes]) -> tuple[int, int, int, int]:
         raise zipfile.BadZipFile("it is a part of several")
     if end >= _LOCATOR.size + _END_64.size and (count == _FULL_16 or _FULL_32 in {length, start}):
         stream.seek(end - _LOCATOR.size)
-        mark, _, end_64, _ = _LOCATOR.unpack(stream.read(_LOCATOR.size))
+        mark, _, end_64, _ = _LOCATOR.unpack(stream.read(_LOCATOR.size).ljust(_LOCATOR.size, b"\0"))
         if mark == b"PK\x06\x07":
             if end_64 >= end:
                 raise zipfile.BadZipFile("its end is damaged")

@@ -127,7 +127,10 @@ def load_bulk(
         done = 0
         with few_collections(), Crew() as crew:
             for entries, looked in _looked_at(path, crew, writer, baseline):
-                arrivals = once_a_load(_arrivals(path, entries, looked, tally), tally)
+                arrivals = [
+                    replace(arrival, again=arrival.nct_id in loads.get(arrival.load, ()))
+                    for arrival in once_a_load(_arrivals(path, entries, looked, tally), tally)
+                ]
                 before = tally.unchanged
                 receiver.page(arrivals)
                 for arrival in arrivals:
