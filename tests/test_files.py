@@ -302,6 +302,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "not UTF-8": (b'{\n"a": "\xe9"}', "is not JSON: line 2, column 7: not UTF-8"),
     "UTF-16": ("\ufeff{}".encode("utf-16-le"), r"is UTF-16, and JSON is UTF-8 \(save it as UTF-8\)"),
     "two names": (b'{"a":1,"a":2}', "is not JSON: the name 'a' stands twice in one object"),
+    "two names beside white space": (b'{"b" :1,"a":1,"a":2}', "is not JSON: the name 'a' stands twice in one object"),
+    "two names beside a colon by its number": (b'{"b":"\\u003A","a":1,"a":2}', "is not JSON: the name 'a' stands twice in one object"),
     "not a number": (b'{"protocolSection":NaN}', "is not JSON: line 1, column 20: "),
     "another object": (b'{"a": 1}', "holds no study: an object with protocolSection"),
     "a number": (b"7", "holds no study: "),

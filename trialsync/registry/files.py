@@ -39,6 +39,7 @@ _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _OPEN_ENDS: Final = (b"{", b"[", b",", b":")
 _STRANGE_LINES: Final = 20
 _NOTHING_KNOWN: Final = "holds no study: an object with protocolSection, a list of them, or a line with load, nctId and study is due"
+_COLON: Final = re.compile(rb"\\u003[aA]")
 _LOAD: Final = re.compile(rb'\s*\{\s*"load"\s*:\s*"(\d{4}-\d{2}-\d{2})"')
 
 
@@ -356,8 +357,9 @@ def _parsed(raw: bytes) -> tuple[Json, bytes]:
         raise _not_json(raw, error) from error
     except TypeError as error:
         raise Unreadable("is JSON that is nested too deeply") from error
-    # A value is never written with a name twice. Where the text differs, names are counted; where the counts differ, it is read once more.
-    if raw != compact and raw.count(b'":') != compact.count(b'":'):
+    # A value is never written with a name twice. Where the text differs, colons are counted: one that is left out takes its own with it.
+    # Only one that is written by its number can make up for that. Where the counts differ, the text is read once more.
+    if raw != compact and (raw.count(b":") != compact.count(b":") or _COLON.search(raw)):
         json.loads(raw, object_pairs_hook=_without_repeats, parse_int=str, parse_float=str)
     return value, compact
 
