@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -319,3 +321,36 @@ def test_what_a_killed_run_left_is_taken_away(mirrored: Mirrored) -> None:
     assert mirrored.run() == []
     assert [path for path in left if path.exists()] == []
     assert all(path.exists() for path in others)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from trialsync.settings.sections import Site
+from trialsync.store.reader import Reader
+from trialsync.sync.site import write_site
+
+store, folder, last = map(Path, sys.argv[1:])
+sys.addaudithook(lambda event, _: os._exit(9) if event == "os.rename" and b"two" in (folder / last).read_bytes() else None)
+with Reader.open(store) as reader:
+    write_site(reader, folder, Site(note="two"))
+"""
+"""A run that is killed where a file wants to take its place after one that was waited for has."""
+
+
+@pytest.mark.parametrize("last", ["trials/NCT00000001.md", "trials/NCT00000003.md", "index.md"])
+def test_what_a_killed_run_did_not_note_is_put_right(tmp_path: Path, last: str) -> None:
+    """A page or an index that a killed run wrote last is written again, though what was noted of the one before it has the same size."""
+    world, folder = World(tmp_path, publish([invent(number) for number in range(1, 6)])), tmp_path / "site"
+    world.poll()
+    found = []
+    for _ in range(2):
+        with world.reader() as reader:
+            write_site(reader, folder, Site(note="one"))
+        found.append({path: path.read_bytes() for path in folder.rglob("*.*") if path.name[0] != "." and path.name != "changed.txt"})
+        if len(found) == 1:
+            killed = subprocess.run([sys.executable, "-c", KILLED, world.store, folder, last], check=False)  # noqa: S603 - our own
+            assert killed.returncode == 9
+            assert b"two" in (folder / last).read_bytes()
+    assert found[0] == found[1]
+    assert last in (folder / "changed.txt").read_text().split()

@@ -23,12 +23,12 @@ from trialsync import __version__
 from trialsync.errors import ExportError
 from trialsync.model import Ended, nct_id
 from trialsync.publish import site as site_text
-from trialsync.publish.page import RULE, front_matter_value
+from trialsync.publish.page import RULE
 from trialsync.publish.site import About, Listed, Part, page_path
 from trialsync.study.nct_set import NctSet
 from trialsync.sync.export import clear_partials, replacing
 from trialsync.sync.pages import lasting_page, look
-from trialsync.sync.site_list import OWN_FILES, File, SiteList, is_own
+from trialsync.sync.site_list import OWN_FILES, File, SiteList, digest_of, is_own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -134,16 +134,17 @@ class _Walk:
         sealed = self._reader.sealed(row.nct_id)
         last_seen = shown.last_seen(row.nct_id) or sealed.seen
         day = last_seen[:10]
-        basis = _digest(orjson.dumps([*self._made_by, row.presence, row.merged_into, sealed.seals]), 8)
+        basis = _digest(orjson.dumps([*self._made_by, row.presence, row.merged_into, sealed.seals]))
         path = page_path(row.nct_id)
         stands = self._desk.stands(path, before) and not (self._fresh and before.last_seen != last_seen)
         if stands and basis == before.basis and (before.since or day) <= day <= (before.until or day):
             return before
         page = lasting_page(self._reader, look(self._reader, row.nct_id, shown=shown), self._site)
-        stamp = f"last_seen_at: {front_matter_value(last_seen)}\n"
-        digest = _digest(page.text.replace(stamp, "", 1).encode())
+        digest = digest_of(page.text.encode(), last_seen)
         if stands and digest == before.digest:
             return replace(before, basis=basis, since=day, until=page.until)
+        # What is written and not noted is the page behind the last one that is: a run that is broken off here knows which.
+        self._journal.settle()
         size = self._desk.write(path, [page.text])[1]
         return File(digest, size, last_seen, basis, day, page.until, untold=True)
 
@@ -316,5 +317,5 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _digest(text: bytes, size: int = 16) -> str:
-    return blake2b(text, digest_size=size).hexdigest()
+def _digest(text: bytes) -> str:
+    return blake2b(text, digest_size=8).hexdigest()

@@ -2,7 +2,8 @@
 
 It is one JSON object, a file a line, the pages in the order of their numbers. While a run goes on it writes the next list beside it, in a
 journal, which takes the list's place at the end. What a run that was broken off left of its journal is known to the next one: the pages in
-it are not written again, and are named as changed, since no run has named them yet.
+it are not written again, and are named as changed, since no run has named them yet. What it may have written without noting it, the page
+behind the last one in the journal and the files beside the pages, is read: nobody knows what it says, and its size may well be the same.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import orjson
 
 from trialsync import __version__
 from trialsync.errors import ExportError
+from trialsync.publish.page import front_matter_value
 from trialsync.publish.site import page_path
 from trialsync.study.nct_set import NctSet
 from trialsync.sync.export import replacing
@@ -69,6 +71,12 @@ def is_own(name: str) -> bool:
     return _OTHER.fullmatch(name) is not None or _PAGE.fullmatch(name) is not None
 
 
+def digest_of(text: bytes, last_seen: str | None) -> str:
+    """Return the digest of what a file says: of a page without the instant that it names as ``last_seen_at``, which moves alone."""
+    stamp = f"last_seen_at: {front_matter_value(last_seen)}\n".encode() if last_seen else b""
+    return blake2b(text.replace(stamp, b"", 1) if stamp else text, digest_size=16).hexdigest()
+
+
 class SiteList:
     """The site's own files in a folder that nobody else writes to. Raises ExportError where the list there is not one."""
 
@@ -89,17 +97,28 @@ class SiteList:
         if not has_journal and not new and pages <= self.pages:
             return
         known, journal = _Ascending(self.files()), _Ascending(_pages(_files(self._journal, cut=True)))
+        is_noted = has_journal
         with _replacement(self._path) as made:
             for number in self.pages | pages:
-                before, after = known.at(number) or _EMPTY, journal.at(number)
+                before, after = known.at(number), journal.at(number)
                 if after is not None:
-                    is_new = (after.digest, after.last_seen) != (before.digest, before.last_seen)
-                    before = replace(after, untold=before.untold or is_new)
-                made.put(page_path(number), before)
+                    is_new = before is None or (after.digest, after.last_seen) != (before.digest, before.last_seen)
+                    before = replace(after, untold=(before is not None and before.untold) or is_new)
+                elif is_noted and before is not None:
+                    before, is_noted = self._read_again(page_path(number), before), False
+                made.put(page_path(number), before or _EMPTY)
             for name, file in sorted((new | self.others).items()):
-                made.put(name, file)
+                made.put(name, self._read_again(name, file) if has_journal else file)
         self._journal.unlink(missing_ok=True)
         self._read()
+
+    def _read_again(self, name: str, file: File) -> File:
+        """Return a file as it is known, without its size where it does not say what it said then: it is written again."""
+        try:
+            text = (self._path.parent / name).read_bytes()
+        except OSError:
+            text = b""
+        return file if digest_of(text, file.last_seen) == file.digest else replace(file, bytes=None)
 
     def files(self) -> Iterator[tuple[str, File]]:
         """Yield number and file of each page, by number."""
@@ -157,6 +176,10 @@ class Journal:
         values |= {part: value for part in _SOMETIMES if (value := getattr(file, part))}
         self._write(b"%s%s:%s" % (self._between, orjson.dumps(name), orjson.dumps(values)))
         self._between = b",\n"
+
+    def settle(self) -> None:
+        """Have the system hold what was noted, so that a process that is killed leaves all of it."""
+        self._file.flush()
 
     def end(self) -> bytes:
         """End the list and have the disk hold it; return a digest of its bytes."""
