@@ -157,6 +157,19 @@ def test_a_study_of_thousands_of_sites(store: Path) -> None:
     assert verify(store) == []
 
 
+@pytest.mark.parametrize("looked", [0, 1, 5, 100])
+def test_rows_before_a_cursor_are_never_counted(store: Path, looked: int) -> None:
+    """Where counting breaks off inside a version's rows, those that the cursor leaves out are not counted with them."""
+    with take(store) as writer:
+        add(writer, many_sites(40), "2026-02-04")
+    with Reader.open(store) as reader:
+        for after in range(reader.last_id() + 1):
+            due = reader.count(ChangeFilter(baseline=True), after=after)
+            assert due == reader.last_id() - after
+            assert reader.counted(ChangeFilter(baseline=True), after=after, looked=looked).rows <= due
+            assert reader.hidden(ChangeFilter(), after=after, looked=looked).baseline.rows <= min(due, looked + 1)
+
+
 def test_rows_are_told_before_all_are_read(raw: sqlite3.Connection, store: Path) -> None:
     """The baseline is never put in order as a whole: the first rows are told before what stands last is looked at."""
     (last,) = raw.execute("SELECT max(id) FROM baselines").fetchone()

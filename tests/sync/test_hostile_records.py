@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +19,16 @@ ONE = invent(1)
 
 
 def test_a_nul_in_a_country_costs_no_study(tmp_path: Path) -> None:
-    """A country with a NUL is kept, and the study's next version replaces it like any other."""
+    """A country with a NUL is kept, is no damage, and the study's next version replaces it like any other."""
     odd = edited(ONE, contactsLocationsModule={"locations": [site("Clinic", "Lyon", "Fr\0ance")]})
     world = World(tmp_path, publish([odd], [edited(odd, DAYS[1], contactsLocationsModule={})]))
     world.poll()
+    assert verify(world.store) == []
+    with closing(sqlite3.connect(world.store)) as raw, raw:
+        raw.execute("UPDATE study_countries SET country = 'Fr'")
+    assert verify(world.store) == ["NCT00000001: its countries are not those of its latest version"]
+    with closing(sqlite3.connect(world.store)) as raw, raw:
+        raw.execute("UPDATE study_countries SET country = ?", ("Fr\0ance",))
     assert world.next().poll.updated == 1
     assert verify(world.store) == []
 
@@ -35,6 +43,19 @@ def test_an_item_that_looks_like_an_attribute_has_a_ref_of_its_own(tmp_path: Pat
     rows = [row for row in world.log() if row.field == "outcomes.primary"]
     assert [row.path for row in rows] == ["outcomes.primary.pain.description"] * 2
     assert len({row.ref for row in rows}) == 2
+
+
+@pytest.mark.parametrize("country", ["Republic|of|Nowhere", "Nowhere #2", "Nowhere|"])
+def test_a_country_whose_name_reads_like_a_key_is_found(tmp_path: Path, country: str) -> None:
+    """What came and went of a country with a bar or a number sign in its name is told to who asks for that country."""
+    away = edited(ONE, contactsLocationsModule={"locations": [site("Clinic", "Lyon", "France"), site("Clinic", "Nowhere", country)]})
+    world = World(tmp_path, publish([ONE], [edited(away, DAYS[1])], [edited(ONE, DAYS[2])]))
+    world.poll()
+    world.next()
+    world.next()
+    due = [row.id for row in world.log(fields=("locations*nowhere*",))]
+    assert len(due) == 2
+    assert [row.id for row in world.log(countries=(country,))] == due
 
 
 @pytest.mark.parametrize("day", ["2026-02-30", "9999-12-31", "0001-01-01", "2026-2-3", "2026-02-03T00:00:00", "", None, 20260203])

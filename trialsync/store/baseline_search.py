@@ -56,7 +56,7 @@ class BaselineSearch:
                 (*self._bounds, looked),
             )
             if end is not None:
-                low, high, whole = (end[0], high, False) if self._order == "DESC" else (low, end[1], False)
+                low, high, whole = (max(low, end[0]), high, False) if self._order == "DESC" else (low, end[1], False)
         statement = self._statement("1", "LIMIT ?")
         bounds = (first, min(last, high), low, high)
         rows = self._db.value(f"SELECT count(*) FROM ({statement})", (*self._found.parameters, *bounds, -1 if most is None else most))

@@ -312,8 +312,9 @@ def _country(groups: Groups, wanted: str, names: Names) -> Part:
     spellings = [name for name in countries(groups.connection) if country_key(name) == key]
     now = groups.of("study_countries", "country", spellings)
     text = f"({now.text}) OR (f.name = '{_LOCATIONS}' AND is_in_country(?, {names.item}, {names.values}))"
-    # Under the empty key stand the few rows that may name another country than their item does.
-    source = now.source and now.source | Source(((BY_COUNTRY, (key, "")),))
+    # Under the empty key stand the few rows that may name another country than their item does; of a name that holds what parts or
+    # numbers keys an end is filed.
+    source = now.source and now.source | Source(((BY_COUNTRY, (_end_of(key), "")),))
     return Part(text, [*now.values, key], source)
 
 
@@ -324,8 +325,12 @@ def country_key(name: str) -> str:
 
 def is_in_country(key: str, item: str | None, attribute: str | None, before: str | None, after: str | None) -> bool:
     """Return whether a row of ``locations`` is about a site in a country: its item's key ends in it, or a value of the row names it."""
-    last = (item or "").rpartition("|")[2].partition(" #")[0]
-    return last == key or any(_names(key, attribute, text) for text in (before, after))
+    return _end_of(item or "") == key or any(_names(key, attribute, text) for text in (before, after))
+
+
+def _end_of(key: str) -> str:
+    """Return what a key of a site ends in, as ITS_COUNTRY has it."""
+    return key.rpartition("|")[2].partition(" #")[0]
 
 
 def _names(key: str, attribute: str | None, text: str | None) -> bool:

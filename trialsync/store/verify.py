@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from trialsync.errors import StoreDamaged, StoreError
 from trialsync.store import codec, schema
 from trialsync.store.baseline_problems import baseline_problems
@@ -157,8 +159,7 @@ def _problems(connection: Connection, number: int, watched: Watched, helpers: He
             done += count
             if told is not None:
                 told(done, total)
-        for (nct_id,) in connection.rows(_OTHER_COUNTRIES):
-            yield f"{nct_id}: its countries are not those of its latest version"
+        yield from _country_problems(connection)
     with watched("counting the log", "parts"):
         yield from _log_problems(connection)
         yield from baseline_problems(connection) if number >= WITH_BASELINES else older_problems(connection)
@@ -170,6 +171,16 @@ def _problems(connection: Connection, number: int, watched: Watched, helpers: He
         yield from _seal_problems(connection, number, told)
     with watched("indexing words", "rows") as told:
         yield from word_problems(connection, wording_of if number >= WITH_COUNTS else whole_wording_of, told)
+
+
+def _country_problems(connection: Connection) -> Iterator[str]:
+    """Yield which studies are not filed under the countries that their rows name."""
+    for (nct_id,) in connection.rows(_OTHER_COUNTRIES):
+        # SQLite's JSON ends a text at a NUL.
+        named = connection.value("SELECT countries FROM studies WHERE nct_id = ?", (nct_id,))
+        filed = connection.rows("SELECT country FROM study_countries WHERE nct_id = ?", (nct_id,))
+        if named is None or {country for (country,) in filed} != set(orjson.loads(named)):
+            yield f"{nct_id}: its countries are not those of its latest version"
 
 
 def _history_problems(connection: Connection) -> Iterator[str]:
@@ -288,7 +299,10 @@ _OTHER_COUNTRIES: Final = """
         SELECT 1 FROM studies s, json_each(s.countries) j WHERE s.nct_id = k.nct_id AND j.value = k.country)
     UNION
     SELECT s.nct_id FROM studies s, json_each(s.countries) j WHERE NOT EXISTS (
-        SELECT 1 FROM study_countries k WHERE k.country = j.value AND k.nct_id = s.nct_id)"""
+        SELECT 1 FROM study_countries k WHERE k.country = j.value AND k.nct_id = s.nct_id)
+    UNION
+    SELECT nct_id FROM studies WHERE instr(countries, '\\u0000')"""
+"""The studies of which a country is not filed, or filed and not named, or holds a NUL."""
 
 _MISCOUNTED: Final = """
     SELECT w.name FROM watches w LEFT JOIN watch_studies m ON m.watch_id = w.id GROUP BY w.id
