@@ -195,6 +195,7 @@ def run(studies: int = STUDIES, changes: int = CHANGES, keep: Path | None = None
     path = Path(keep or gettempdir(), f"trialsync-asking-{schema.SCHEMA}-{studies}-{changes}.db")
     if not path.exists():
         unfinished = path.with_suffix(".part")
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
         unfinished.unlink(missing_ok=True)
         make(unfinished, studies, changes, say)
         unfinished.rename(path)

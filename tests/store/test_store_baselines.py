@@ -176,7 +176,7 @@ def test_rows_are_told_before_all_are_read(raw: sqlite3.Connection, store: Path)
     raw.execute("UPDATE baselines SET rows = '{' WHERE id = ?", (last,))
     with Reader.open(store) as reader:
         found = reader.changes(ChangeFilter(baseline=True))
-        assert [next(found).id for _ in range(10)] == list(range(1, 11))
+        assert [next(found).id for _ in range(4)] == [1, 2, 3, 4]
         with pytest.raises(StoreDamaged, match="malformed JSON"):
             list(found)
 

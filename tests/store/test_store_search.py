@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from datetime import date, timedelta
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -96,7 +98,7 @@ def test_words_are_found_in_the_order_of_the_log(connection: Connection) -> None
     """The rows that hold a word are found within the wanted range, in order, and each once though two sources have it."""
     source = Source(((sources.BY_ORIGIN, (None,)),), words=('"acme"', '"funding"'))
     for newest_first in (False, True):
-        found = list(source.ids(connection, 0, sources.LAST, newest_first=newest_first))
+        found = list(source.ids(connection, [(0, sources.LAST)], newest_first=newest_first))
         assert found == sorted(set(found), reverse=newest_first)
         assert found
 
@@ -209,3 +211,82 @@ def test_what_was_not_counted_to_its_end_is_told_in_round_numbers() -> None:
     told = [str(Counted(rows, whole=False)) for rows in (0, 1, 11, 367, 100_000)]
     assert told == ["some", "1 or more", "10 or more", "300 or more", "100,000 or more"]
     assert str(Counted(1367, whole=True)) == "1,367"
+
+
+LATELY = (Origin.POLL, Origin.IMPORT)
+
+
+@pytest.fixture(scope="module")
+def long_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store in whose log three runs of the registry's history stand: 5,000 rows of some thousand days, 40, and 2,000."""
+    path = new_store(tmp_path_factory.mktemp("history") / "trialsync.db")
+    fill(path)
+    with closing(sqlite3.connect(path)) as raw:
+        version, field, study = raw.execute("SELECT version_id, field_id, study_id FROM changes ORDER BY id DESC LIMIT 1").fetchone()
+        columns = 'version_id, field_id, study_id, date, kind, tier, "by", after, origin'
+        add = f"INSERT INTO changes ({columns}) VALUES (?, ?, ?, ?, 'changed', 'headline', 'sponsor', '1', ?)"  # noqa: S608 - our own
+        old = [(date(2019, 1, 1) + timedelta(days=number % 1_000)).isoformat() for number in range(5_000)]
+        polls = [("2026-03-02", None)] * 3 + [("2019-05-05", "import"), ("2019-05-06", None)]
+        for rows in ([(day, "history") for day in old], polls, [(day, "history") for day in old[:40]], polls, polls[:3]):
+            raw.executemany(add, [(version, field, study, *row) for row in rows])
+        raw.executemany(add, [(version, field, study, day, "history") for day in old[:2_000]])
+        raw.commit()
+    return path
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ChangeFilter(until="2022-01-01"),
+        ChangeFilter(since="2019-05-04", until="2019-05-06"),
+        ChangeFilter(fields=("*",)),
+        ChangeFilter(studies=("NCT00000001", "NCT00000002", "NCT00000003")),
+        ChangeFilter(texts=("acme",)),
+        ChangeFilter(kinds=(Kind.CHANGED,)),
+    ],
+)
+def test_what_the_history_brought_is_passed_over_and_nothing_else(long_history: Path, wanted: ChangeFilter) -> None:
+    """Whichever origins are wanted: in both orders, cut anywhere, the rows are those that looking at each of them finds."""
+    connection = connect(long_history, writable=False)
+    ends = [number for number, _ in connection.rows("SELECT min(id), max(id) FROM changes GROUP BY coalesce(origin, '')")]
+    for origins in (LATELY, (Origin.POLL,), (Origin.IMPORT,), (Origin.HISTORY,), (Origin.HISTORY, Origin.IMPORT)):
+        asked = replace(wanted, origins=origins)
+        walk = Search(connection, asked, Range())
+        walk._happened._source = None
+        walk._happened._stretches = [(sources.FIRST, sources.LAST)]
+        due = [number for (number,) in walk.rows()]
+        for newest_first, after, up_to in product((False, True), (None, 0, *ends), (None, *(end + 7 for end in ends))):
+            found = [number for (number,) in Search(connection, asked, Range(after, up_to, newest_first)).rows()]
+            assert found == sorted((number for number in due if (after or 0) < number <= (up_to or sources.LAST)), reverse=newest_first)
+        assert Search(connection, asked, Range(newest_first=True)).count().rows == len(due)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_long_history_is_not_looked_through_for_other_rows(long_history: Path, newest_first: bool) -> None:  # noqa: FBT001 - a parameter
+    """Days of which nearly all rows are of the registry's history give the few others without those being read."""
+    connection = connect(long_history, writable=False)
+    last = connection.value("SELECT max(id) FROM changes")
+    days = sources.dates(connection, None, "2022-01-01")
+    assert days.is_of_days
+    left = sources.stretches(connection, LATELY, 1, last, newest_first=newest_first)
+    looked = list(days.ids(connection, left, newest_first=newest_first))
+    lately = set(dict(connection.rows("SELECT id, date FROM changes WHERE date < '2022-01-01' AND origin IS NOT 'history'")))
+    assert len(lately) == 4
+    assert lately <= set(looked)
+    assert len(looked) < 100
+    assert looked == sorted(looked, reverse=newest_first)
+
+
+def test_words_are_looked_up_once_for_all_statements(store: Path) -> None:
+    """Lines, whole days and rows of the same words, and a count of them, go through the index for words once."""
+    said: list[str] = []
+    wanted = ChangeFilter(texts=("funding",))
+    with Reader.open(store) as reader:
+        reader._db.raw.set_trace_callback(said.append)
+        days = reader.study_days(wanted, limit=3, newest_first=True)
+        rows = list(reader.changes(wanted, limit=3, newest_first=True))
+        assert reader.count(wanted) >= len(rows)
+        reader._db.raw.set_trace_callback(None)
+        assert days.rows >= len(rows) > 0
+    read = [each for each in said if "change_words MATCH" in each and "count(*)" not in each and "ORDER BY rowid" not in each]
+    assert len(read) == 1

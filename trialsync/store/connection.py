@@ -82,6 +82,7 @@ class Connection:
         self.raw = raw
         self._faults = Faults(path)
         self._end: float | None = None
+        self._kept: dict[tuple[str, str], str] = {}
         with self._faults:
             raw.execute("PRAGMA foreign_keys = ON")
             self.database = Database(raw, execute_plugins=False, strict=True)
@@ -110,6 +111,18 @@ class Connection:
         """Run a statement; return the id of the row that an INSERT made."""
         with self._faults:
             return self.raw.execute(sql, parameters).lastrowid or 0
+
+    def kept(self, sql: str, value: str) -> str:
+        """Return the table in which the ids are kept that a query with one parameter gives: what it gave when it was first asked.
+
+        It is for one moment of the store, and outside it: a temporary table of this connection, with a column ``id``.
+        """
+        if (sql, value) not in self._kept:
+            name = f"temp.kept_{len(self._kept)}"
+            self.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name.removeprefix('temp.')} (id INTEGER PRIMARY KEY)")
+            self.execute(f"INSERT INTO {name} {sql}", (value,))
+            self._kept[sql, value] = name
+        return self._kept[sql, value]
 
     def many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
         """Run a statement once for each of these."""

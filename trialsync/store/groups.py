@@ -76,13 +76,13 @@ class Groups:
             sql = "SELECT rowid FROM study_words WHERE study_words MATCH ?"
             return self._these(tuple(study for (study,) in self.connection.rows(sql, (query,))))
         is_gathered = self._is_held_by(_GATHERED, "study_words", query, FIRST, self._last)
-        return _holding("study_words", self._study, query, is_gathered=is_gathered)
+        return self._holding("study_words", self._study, query, is_gathered=is_gathered)
 
     def told(self, term: str) -> Part:
         """Return the condition that a row's own before or after holds a word, a term of FTS5."""
         bounds = (self.connection.value(f"SELECT {end}(id) FROM changes") for end in _ENDS)
         first, last = (number or FIRST for number in bounds)
-        part = _holding("change_words", "c.id", term, is_gathered=self._is_held_by(_TOLD, "change_words", term, first, last))
+        part = self._holding("change_words", "c.id", term, is_gathered=self._is_held_by(_TOLD, "change_words", term, first, last))
         return Part(part.text, part.values, Source(words=(term,)))
 
     def _is_held_by(self, most: int, table: str, query: str, first: int, last: int) -> bool:
@@ -91,6 +91,13 @@ class Groups:
             return True
         start = last - (last - first) // _SAMPLE
         return count_words(self.connection, table, query, most // _SAMPLE + 1, start, last) <= most // _SAMPLE
+
+    def _holding(self, table: str, number: str, query: str, *, is_gathered: bool) -> Part:
+        if not is_gathered:
+            return Part(f"EXISTS (SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = {number})", [query])
+        # A page asks the same of several statements, and each would go through the index for words anew.
+        kept = self.connection.kept(f"SELECT rowid FROM {table} WHERE {table} MATCH ?", query)
+        return Part(f"{number} IN (SELECT id FROM {kept})", [])
 
     def _these(self, studies: tuple[int, ...]) -> Part:
         return Part(f"{self._study} IN {_LISTED}", [_json(studies)], Source(((BY_STUDY, studies),)))
@@ -105,12 +112,6 @@ def countries(connection: Connection) -> list[str]:
         "SELECT name FROM k WHERE name IS NOT NULL"
     )
     return [name for (name,) in connection.rows(sql)]
-
-
-def _holding(table: str, number: str, query: str, *, is_gathered: bool) -> Part:
-    if is_gathered:
-        return Part(f"{number} IN (SELECT rowid FROM {table} WHERE {table} MATCH ?)", [query])
-    return Part(f"EXISTS (SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = {number})", [query])
 
 
 def _json(value: Json | Sequence[Json]) -> str:

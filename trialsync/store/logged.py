@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -12,6 +13,8 @@ from trialsync.store.view import STOOD
 from trialsync.study.diff import baseline
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from trialsync.model import Json
     from trialsync.store.connection import Connection
 
@@ -27,13 +30,21 @@ class LogRows:
         self._together: dict[int, tuple[Any, ...]] = {}
         self._baseline: tuple[tuple[str, int], dict[tuple[str, str | None, str | None], Json]] | None = None
 
-    def change(self, number: int, *, values: bool = True) -> LoggedChange | None:
-        """Return a row by its id, ``None`` where there is none; a baseline row with what its path holds then, unless ``values`` is false.
+    def changes(self, ids: Iterable[int], *, values: bool = True) -> Iterator[LoggedChange]:
+        """Yield rows by their ids, in that order, where there are such; a baseline row with what its path holds then, if ``values``.
 
-        Raises StoreDamaged.
+        They are read some at a time, more and more of them, since the first may be all that is wanted. Raises StoreDamaged.
         """
-        row = self._together.get(number) or self._db.row(_HAPPENED, (number,)) or self._stood(number)
-        return None if row is None else self._change(row, values=values)
+        numbers = iter(ids)
+        size = _FIRST_ROWS
+        while block := list(islice(numbers, size)):
+            sought = [number for number in block if number not in self._together]
+            found = {row[0]: row for row in self._db.rows(_HAPPENED, (orjson.dumps(sought).decode(),))} if sought else {}
+            for number in block:
+                row = found.get(number) or self._together.get(number) or self._stood(number)
+                if row is not None:
+                    yield self._change(row, values=values)
+            size = min(size * _GROWTH, _MOST_ROWS)
 
     def _stood(self, number: int) -> tuple[Any, ...] | None:
         """Return a baseline row, and keep those that it stands together with."""
@@ -83,7 +94,12 @@ class LogRows:
         return self._baseline[1].get(path)
 
 
-_HAPPENED: Final = "SELECT * FROM happened WHERE id = ?"
+_FIRST_ROWS: Final = 4
+_GROWTH: Final = 4
+_MOST_ROWS: Final = 200
+"""A row may hold a hundred kilobytes: so many are in memory at a time."""
+
+_HAPPENED: Final = "SELECT * FROM happened WHERE id IN (SELECT value FROM json_each(?))"
 _STOOD: Final = f"{STOOD} WHERE b.id = (SELECT max(id) FROM baselines WHERE id <= ?)"  # noqa: S608 - statements of ours
 
 

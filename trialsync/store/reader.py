@@ -142,10 +142,8 @@ class Reader:
         reading their versions. Raises BadFilter, UnknownWatch, StoreDamaged.
         """
         many = limit is None or limit > _MANY
-        for (number,) in islice(Search(self._db, wanted, Range(after, up_to, newest_first), many=many).rows(), limit):
-            change = self._log.change(number, values=values)
-            if change is not None:
-                yield change
+        found = islice(Search(self._db, wanted, Range(after, up_to, newest_first), many=many).rows(), limit)
+        yield from self._log.changes((number for (number,) in found), values=values)
 
     def study_days(
         self,
@@ -171,8 +169,7 @@ class Reader:
 
     def logged(self, ids: Iterable[int]) -> list[LoggedChange]:
         """Return rows of the change log by their ids, in that order. Raises StoreDamaged."""
-        found = (self._log.change(number) for number in ids)
-        return [change for change in found if change is not None]
+        return list(self._log.changes(ids))
 
     def changes_of(self, nct_id: str, *, version: int | None = None, baseline: bool = True) -> list[LoggedChange]:
         """Return one study's rows of the change log, by id; those of one version where it is given."""

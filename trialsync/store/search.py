@@ -15,7 +15,7 @@ import orjson
 from trialsync.store.baseline_search import BaselineSearch
 from trialsync.store.filters import BASELINE, HAPPENED, conditions
 from trialsync.store.ranges import Counted
-from trialsync.store.sources import first_seen, span
+from trialsync.store.sources import first_seen, span, stretches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trialsync.store.ranges import Range
     from trialsync.store.sources import Source
 
-_BLOCK: Final = 1_000
+_BLOCK: Final = 250
 _LARGEST_BLOCK: Final = 8_000
 _GROWTH: Final = 4
 
@@ -88,13 +88,16 @@ class _Happened:
             within = replace(within, after=max(low, ids[0]) - 1, up_to=min(high, ids[1]))
         self._within = within
         self._source = self._found.choice.best(connection, *within.bounds)
+        self._stretches = [within.bounds]
+        if wanted.origins and self._source is not None and not self._source.is_by_origin:
+            self._stretches = stretches(connection, wanted.origins, *within.bounds, newest_first=within.newest_first)
 
     def rows(self, columns: str = "c.id") -> Iterator[tuple[Any, ...]]:
         """Yield these columns of the rows that the filter wants, by id, one at a time; the first column has to be the id."""
         if self._source is not None and self._source.single is None:
             yield from self._gathered(self._source, columns)
             return
-        walks = [self._walked(columns, way, *self._within.bounds) for way in self._ways()]
+        walks = [self._walked(columns, way) for way in self._ways()]
         yield from walks[0] if len(walks) == 1 else heapq.merge(*walks, key=itemgetter(0), reverse=self._within.newest_first)
 
     def days(self, days: Iterable[tuple[str, str]]) -> Iterator[tuple[int, str, str]]:
@@ -132,7 +135,7 @@ class _Happened:
         return Counted(rows, whole)
 
     def _count_gathered(self, source: Source, most: int | None, looked: int | None) -> Counted:
-        candidates = source.ids(self._db, *self._within.bounds, newest_first=self._within.newest_first)
+        candidates = source.ids(self._db, self._stretches, newest_first=self._within.newest_first)
         rows = sum(1 for _ in islice(self._among(islice(candidates, looked), "c.id"), most))
         if most is not None and rows >= most:
             return Counted(most, whole=False)
@@ -150,14 +153,15 @@ class _Happened:
         where = f"{self._found.where} AND {way.under} AND c.id BETWEEN ? AND ?"
         return f"SELECT {columns} FROM changes c {way.index} {HAPPENED.joined} WHERE {where} {end}"
 
-    def _walked(self, columns: str, way: _Way, low: int, high: int) -> Iterator[tuple[Any, ...]]:
+    def _walked(self, columns: str, way: _Way) -> Iterator[tuple[Any, ...]]:
         """Yield the rows that one statement finds on its way along an index, in order."""
         sql = self._statement(columns, way, f"ORDER BY c.id {self._within.order}")
-        return self._db.rows(sql, (*self._found.parameters, *way.values, low, high))
+        for stretch in self._stretches:
+            yield from self._db.rows(sql, (*self._found.parameters, *way.values, *stretch))
 
     def _gathered(self, source: Source, columns: str) -> Iterator[tuple[Any, ...]]:
         """Yield the rows that are wanted among the candidates of a source."""
-        return self._among(source.ids(self._db, *self._within.bounds, newest_first=self._within.newest_first), columns)
+        return self._among(source.ids(self._db, self._stretches, newest_first=self._within.newest_first), columns)
 
     def _among(self, candidates: Iterator[int], columns: str) -> Iterator[tuple[Any, ...]]:
         """Yield the rows that are wanted among candidates, which are looked at by more and more at a time."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import orjson
 
+from trialsync.model import Origin
 from trialsync.store.baseline_tables import HAS_COUNTRY
 from trialsync.store.tables import ITS_COUNTRY
 
@@ -35,6 +36,11 @@ FEW_KEYS: Final = 3
 
 _LOOK_BACK: Final = 100_000
 _MOST_DAYS: Final = 400
+_LONG: Final = 1_000
+_LOOKS: Final = 100
+
+Stretch: TypeAlias = "tuple[int, int]"
+"""The smallest and the greatest id of a part of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,11 @@ class Source:
         index, keys = self.keys[0]
         return (index, keys) if index.table == "changes" and index is not BY_COUNTRY and len(keys) <= FEW_KEYS else None
 
+    @property
+    def is_by_origin(self) -> bool:
+        """Return whether the candidates are all the rows of some origins."""
+        return self.keys[:1] != () and self.keys[0][0] is BY_ORIGIN
+
     def count(self, connection: Connection, low: int = FIRST, high: int = LAST) -> int:
         """Return how many candidates there are between two ids, both included, without counting far past COUNTED."""
         found = 0
@@ -112,15 +123,14 @@ class Source:
             found += connection.value(sql, (*_bounds(days), low, high, COUNTED))
         return found
 
-    def ids(self, connection: Connection, low: int, high: int, *, newest_first: bool) -> Iterator[int]:
-        """Yield the ids of the candidates between two bounds, both included, in order, each once."""
-        within = _Within(connection, low, high, newest_first=newest_first)
+    def ids(self, connection: Connection, stretches: Sequence[Stretch], *, newest_first: bool) -> Iterator[int]:
+        """Yield the ids of the candidates in stretches of the log, which come in order, each once."""
+        if not stretches:
+            return
+        within = _Within(connection, stretches, newest_first=newest_first)
         streams = [within.merged(index, within.heads(index, keys)) for index, keys in self.keys]
         streams += [within.merged(BY_DATE, within.heads_of_days(*_bounds(days))) for days in self.days]
-        order = "DESC" if newest_first else "ASC"
-        for query in self.words:
-            sql = f"SELECT rowid FROM change_words WHERE change_words MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid {order}"
-            streams.append(number for (number,) in connection.rows(sql, (query, low, high)))
+        streams += map(within.speaking, self.words)
         last = None
         for number in heapq.merge(*streams, reverse=newest_first):
             if number != last:
@@ -134,14 +144,65 @@ def count_words(connection: Connection, table: str, query: str, most: int, low: 
     return int(connection.value(sql, (query, low, high, most)))
 
 
+def stretches(connection: Connection, origins: Sequence[Origin], low: int, high: int, *, newest_first: bool) -> list[Stretch]:
+    """Return the stretches of the log between two ids that remain where long ones without a row of these origins are left out, in order.
+
+    The registry's history of many studies is recorded in one go: half a million rows, say, of all the days of twenty years.
+    """
+    wanted = [_key(origin) for origin in origins]
+    others = [_key(origin) for origin in Origin if origin not in origins]
+    step = -1 if newest_first else 1
+
+    def first(keys: Sequence[str | None], start: int) -> int | None:
+        """Return the first id of a row with one of these origins from an id on, in the order that is asked for."""
+        within = _Within(connection, [(low, start) if newest_first else (start, high)], newest_first=newest_first)
+        return min((number for number, _ in within.heads(BY_ORIGIN, keys)), key=lambda number: step * number, default=None)
+
+    found: list[Stretch] = []
+    start, at = (high, high) if newest_first else (low, low)
+    for _ in range(_LOOKS):
+        other = first(others, at)
+        if other is None:
+            break
+        end = first(wanted, other)
+        if end is None or abs(end - other) >= _LONG:
+            found += _stretch(start, other - step, step)
+        if end is None:
+            return found
+        if abs(end - other) >= _LONG:
+            start = end
+        at = end
+    return [*found, *_stretch(start, low if newest_first else high, step)]
+
+
+def _stretch(start: int, end: int, step: int) -> list[Stretch]:
+    if step * (end - start) < 0:
+        return []
+    return [(min(start, end), max(start, end))]
+
+
+def _key(origin: Origin) -> str | None:
+    """Return an origin as the log's rows hold it."""
+    return None if origin is Origin.POLL else origin.value
+
+
 @dataclass(frozen=True, slots=True)
 class _Within:
-    """Reads the ids under keys of indexes between two bounds, both included, in order."""
+    """Reads the ids under keys of indexes in stretches of the log, one at least, which come in order."""
 
     connection: Connection
-    low: int
-    high: int
+    stretches: Sequence[Stretch]
     newest_first: bool
+
+    @property
+    def low(self) -> int:
+        """Return the smallest id that is wanted."""
+        return self.stretches[-1 if self.newest_first else 0][0]
+
+    @property
+    def high(self) -> int:
+        """Return the greatest id that is wanted."""
+        return self.stretches[0 if self.newest_first else -1][1]
 
     @property
     def _order(self) -> str:
@@ -173,27 +234,41 @@ class _Within:
                 outside.append(day)
         return [*found, *self.heads(BY_DATE, outside)]
 
+    def speaking(self, query: str) -> Iterator[int]:
+        """Yield the ids of the rows whose values hold the words of a query of FTS5."""
+        sql = f"SELECT rowid FROM change_words WHERE change_words MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid {self._order}"
+        for stretch in self.stretches:
+            for (number,) in self.connection.rows(sql, (query, *stretch)):
+                yield number
+
     def merged(self, index: Index, found: list[tuple[int, Any]]) -> Iterator[int]:
         """Yield the ids under the keys that have a first one; a key's own ids are read on only when its turn has come."""
         sign = -1 if self.newest_first else 1
-        heads = sorted((sign * number, key) for number, key in found)
+        waiting = [(sign * number, turn, key) for turn, (number, key) in enumerate(found)]
+        heapq.heapify(waiting)
         further: dict[Any, Iterator[tuple[Any, ...]]] = {}
-        waiting: list[tuple[int, int, Any]] = []
-        place = 0
         sql = index.ids("?1", "?2", "?3", self._order)
-        while waiting or place < len(heads):
-            if not waiting or (place < len(heads) and heads[place][0] < waiting[0][0]):
-                rank, key = heads[place]
-                bounds = (self.low, -rank - 1) if self.newest_first else (rank + 1, self.high)
-                further[key] = self.connection.rows(sql, (key, *bounds))
-                turn = place
-                place += 1
+        left = iter(self.stretches)
+        low, high = next(left)
+        while waiting:
+            rank, turn, key = waiting[0]
+            number = sign * rank
+            while number < low if self.newest_first else number > high:
+                low, high = next(left)
+            if low <= number <= high:
+                yield number
+                bounds = (self.low, number - 1) if self.newest_first else (number + 1, self.high)
+                if key not in further:
+                    further[key] = self.connection.rows(sql, (key, *bounds))
             else:
-                rank, turn, key = heapq.heappop(waiting)
-            yield sign * rank
+                # Between two stretches, where the key may have many: it goes on at the next one.
+                bounds = (self.low, high) if self.newest_first else (low, self.high)
+                further[key] = self.connection.rows(sql, (key, *bounds))
             row = next(further[key], None)
-            if row is not None:
-                heapq.heappush(waiting, (sign * row[0], turn, key))
+            if row is None:
+                heapq.heappop(waiting)
+            else:
+                heapq.heapreplace(waiting, (sign * row[0], turn, key))
 
 
 @dataclass(slots=True)
@@ -230,7 +305,7 @@ def span(connection: Connection, since: str | None, until: str | None) -> tuple[
     """
     ends = []
     for newest_first in (False, True):
-        heads = _Within(connection, FIRST, LAST, newest_first=newest_first).heads_of_days(*_bounds((since, until)), _MOST_DAYS + 1)
+        heads = _Within(connection, [(FIRST, LAST)], newest_first=newest_first).heads_of_days(*_bounds((since, until)), _MOST_DAYS + 1)
         if len(heads) > _MOST_DAYS:
             return None
         ends.append([number for number, _ in heads])
