@@ -141,6 +141,7 @@ ADDRESSES: Final = (
     "/?sponsor=nobodyatall",
     "/?before=18000000",
     "/?until=2024-06-01",
+    "/?until=2016-06-01",
     "/studies/NCT00000777",
     "/watches",
     "/watches/few",

@@ -252,3 +252,12 @@ def test_a_late_baseline_has_the_date_of_its_version(store: Path) -> None:
         rows = reader.changes_of(FIRST_ID)
         assert {(row.date, row.ref.partition("#")[0]) for row in rows} == {("2026-01-10", f"{FIRST_ID}@2026-01-10")}
         assert len(rows) == len(baseline(FIRST, "core"))
+
+
+def test_a_count_of_the_newest_looks_at_no_others(raw: sqlite3.Connection, store: Path) -> None:
+    """What stands first in the baseline is not taken apart where the newest rows are counted as far as it is soon done."""
+    raw.execute("UPDATE baselines SET rows = '{' WHERE id = (SELECT min(id) FROM baselines)")
+    with Reader.open(store) as reader:
+        found = reader.counted(ChangeFilter(baseline=True), looked=2)
+        assert found.rows > 0
+        assert not found.whole

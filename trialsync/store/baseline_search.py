@@ -57,6 +57,7 @@ class BaselineSearch:
             )
             if end is not None:
                 low, high, whole = (max(low, end[0]), high, False) if self._order == "DESC" else (low, end[1], False)
+                first = end[0] if self._order == "DESC" else first
         statement = self._statement("1", "LIMIT ?")
         bounds = (first, min(last, high), low, high)
         rows = self._db.value(f"SELECT count(*) FROM ({statement})", (*self._found.parameters, *bounds, -1 if most is None else most))

@@ -112,17 +112,17 @@ class Connection:
         with self._faults:
             return self.raw.execute(sql, parameters).lastrowid or 0
 
-    def kept(self, sql: str, value: str) -> str:
-        """Return the table in which the ids are kept that a query with one parameter gives: what it gave when it was first asked.
+    def kept(self, sql: str, value: str, *, make: bool) -> str | None:
+        """Return the table in which the ids are kept that a query with one parameter gives; with ``make`` it is made where there is none.
 
         It is for one moment of the store, and outside it: a temporary table of this connection, with a column ``id``.
         """
-        if (sql, value) not in self._kept:
-            name = f"temp.kept_{len(self._kept)}"
-            self.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name.removeprefix('temp.')} (id INTEGER PRIMARY KEY)")
-            self.execute(f"INSERT INTO {name} {sql}", (value,))
-            self._kept[sql, value] = name
-        return self._kept[sql, value]
+        if make and (sql, value) not in self._kept:
+            name = f"kept_{len(self._kept)}"
+            self.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name} (id INTEGER PRIMARY KEY)")
+            self.execute(f"INSERT INTO temp.{name} {sql}", (value,))
+            self._kept[sql, value] = f"temp.{name}"
+        return self._kept.get((sql, value))
 
     def many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
         """Run a statement once for each of these."""

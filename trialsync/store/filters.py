@@ -161,16 +161,19 @@ class Conditions:
         return " AND ".join(self.texts) or "1"
 
 
-def conditions(connection: Connection, wanted: ChangeFilter, names: Names = HAPPENED, *, many: bool = False) -> Conditions:
+def conditions(
+    connection: Connection, wanted: ChangeFilter, names: Names = HAPPENED, *, many: bool = False, keep: bool = False
+) -> Conditions:
     """Return a filter as SQL conditions over one sort of rows; with ``many`` they are made for very many rows to be looked at.
 
+    With ``keep`` they are made for several statements, and what is looked up for one is kept for the others.
     Raises UnknownWatch for a watch that the store does not know, BadFilter for a filter that nothing could ever match.
     """
     wanted = _encodable(wanted)
     if wanted.since and wanted.until and wanted.since > wanted.until:
         raise BadFilter(f"nothing can be since {wanted.since} and until {wanted.until}")
     found = Conditions(names)
-    groups = Groups(connection, baseline=names is BASELINE, many=many)
+    groups = Groups(connection, baseline=names is BASELINE, many=many, keep=keep)
     _add_studies(found, connection, wanted)
     found.either(_fact(wanted.facts, names) for _ in wanted.facts[:1])
     if wanted.watches:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trialsync.store.ranges import Range
     from trialsync.store.sources import Source
 
-_BLOCK: Final = 250
+_BLOCK: Final = 1_000
 _LARGEST_BLOCK: Final = 8_000
 _GROWTH: Final = 4
 
@@ -33,12 +33,13 @@ _GROWTH: Final = 4
 class Search:
     """A filter over one range of the log, with the baseline rows where it wants them: of both, those that stand in ``changes`` apart.
 
-    With ``many``, very many rows will be read or counted. Raises BadFilter, UnknownWatch.
+    With ``many``, very many rows will be read or counted; with ``keep``, more will be asked by the same words. Raises BadFilter,
+    UnknownWatch.
     """
 
-    def __init__(self, connection: Connection, wanted: ChangeFilter, within: Range, *, many: bool = False) -> None:
+    def __init__(self, connection: Connection, wanted: ChangeFilter, within: Range, *, many: bool = False, keep: bool = False) -> None:
         self._within = within
-        self._happened = _Happened(connection, wanted, within, many=many)
+        self._happened = _Happened(connection, wanted, within, many=many, keep=keep)
         self._baseline = BaselineSearch(connection, wanted, within, many=many) if wanted.baseline else None
 
     def rows(self) -> Iterator[tuple[int]]:
@@ -76,9 +77,9 @@ class _Happened:
     Columns that are asked for are of ``changes c``, ``fields f``, ``versions v`` and ``studies s``.
     """
 
-    def __init__(self, connection: Connection, wanted: ChangeFilter, within: Range, *, many: bool) -> None:
+    def __init__(self, connection: Connection, wanted: ChangeFilter, within: Range, *, many: bool, keep: bool) -> None:
         self._db = connection
-        self._found = conditions(connection, wanted, many=many)
+        self._found = conditions(connection, wanted, many=many, keep=keep)
         if wanted.seen_since and not within.newest_first:
             # Nothing before can be wanted, and it may be nearly everything.
             within = replace(within, after=max(within.bounds[0], first_seen(connection, wanted.seen_since)) - 1)

@@ -45,7 +45,7 @@ def study_days(
     from ``last`` gets each row once; rows of the same day that were recorded later come later. Raises BadFilter, UnknownWatch.
     """
     by_cursor = after is not None and not newest_first
-    search = Search(connection, wanted, Range(after, up_to, newest_first))
+    search = Search(connection, wanted, Range(after, up_to, newest_first), keep=True)
     days: dict[Key, list[int]] = {}
     rows = last = 0
     key: Key | None = None
@@ -74,7 +74,7 @@ def study_days_in_blocks(
     Each day is whole, and stands where the first of its rows does. Raises BadFilter, UnknownWatch.
     """
     within = Range(after, newest_first=newest_first)
-    search = Search(connection, wanted, within, many=True)
+    search = Search(connection, wanted, within, many=True, keep=True)
     rows = search.dated_rows()
     while block := list(islice(rows, size)):
         met: dict[Key, int] = {}
