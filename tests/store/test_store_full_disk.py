@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from eventful_loads import eventful_loads
 from following import ATAXIA, as_lines
+from older_store import schema_of, write_older_schema
 
 sys.path.append(str(Path(__file__).parent.parent / "cli"))
 
 from terminal import Ran, Terminal
+
+from trialsync.store.schema import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,3 +202,30 @@ def test_a_store_that_can_not_be_written_is_read_all_the_same(cli: Terminal) -> 
             cli.ok(*there, "verify")
             cli.ok(*there, "polls")
             cli.ok(*there, "backup", f"copy of {stage}.db")
+
+
+@pytest.mark.parametrize("number", range(1, SCHEMA))
+def test_an_older_store_that_finds_no_room_stays_as_it_is(cli: Terminal, number: int) -> None:
+    """Without room to bring it up, or for its copy, an older store is proved as it is, says why it can't be read, and leaves nothing."""
+    store = cli.folder / "trialsync.db"
+    cli.ok("init")
+    cli.ok("import", "loads.jsonl")
+    expected = cli.ok(*WHOLE).out
+    store.rename(today := cli.folder / "today.db")
+    write_older_schema(today, store, number)
+    size = store.stat().st_size
+    stopped = 0
+    for share in (0.2, 0.8, 1.01, 1.2):
+        with room(int(share * size)):
+            verified = cli("verify")
+            assert (verified.code, verified.err.count("is sound")) == (0, 1), verified
+            reason = fill(cli, *WHOLE)
+        if reason is None:
+            break
+        stopped += 1
+        assert f"is of schema {number} and has to be brought to {SCHEMA}" in reason
+        assert schema_of(store) == number
+        assert not list(cli.folder.glob("trialsync.db.schema-*"))
+    assert stopped >= 2
+    assert cli.ok(*WHOLE).out == expected
+    cli.ok("verify")

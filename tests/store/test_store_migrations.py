@@ -18,7 +18,7 @@ from trialsync.store.filters import ChangeFilter
 from trialsync.store.lock import Lock
 from trialsync.store.reader import Reader
 from trialsync.store.rebuild import rebuild, would_change
-from trialsync.store.verify import notes, verify
+from trialsync.store.verify import counts, notes, verify
 from trialsync.study.diff import RULE
 from trialsync.sync.backfill import Extent, backfill
 from trialsync.sync.poll import Policy
@@ -58,9 +58,12 @@ def test_a_store_of_an_older_schema_is_sound(older: Path) -> None:
     """An older schema is no damage: verify proves the store as it is, changes nothing, and says what opening it does."""
     before = older.read_bytes()
     assert verify(older) == []
+    held = counts(older)
     note, *_ = notes(older)
     assert note == f"it is of schema {schema_of(older)}; opening it brings it to {schema.SCHEMA}, after a backup beside it"
     assert older.read_bytes() == before
+    with Reader.open(older) as reader:
+        assert reader.counts() == held
 
 
 @pytest.mark.parametrize("by", ["a reader", "a writer"])

@@ -13,6 +13,7 @@ from trialsync.cli.progress import progress
 from trialsync.errors import FileError, StoreDamaged
 from trialsync.publish.confirmed import counted
 from trialsync.store import care
+from trialsync.store.verify import counts as count_all
 from trialsync.store.verify import notes as find_notes
 from trialsync.store.verify import verify as find_problems
 from trialsync.sync.garbage import few_collections
@@ -32,9 +33,8 @@ def verify(app: App) -> int:
         problems = find_problems(app.store, partial(progress, since=monotonic()), crew)
     if not problems:
         say(*find_notes(app.store))
-        with app.reader() as reader:
-            counts = reader.counts()
-        say(f"{app.store} is sound: {counts.studies:,} studies, {counts.versions:,} versions, {counts.changes:,} changes")
+        holds = count_all(app.store)
+        say(f"{app.store} is sound: {holds.studies:,} studies, {holds.versions:,} versions, {holds.changes:,} changes")
         return 0
     say(*problems, f"{app.store} is damaged: {counted(len(problems), 'problem', 'problems')} found")
     say("trialsync restore BACKUP brings a copy back; the damaged store is kept beside it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -112,9 +113,14 @@ def migrate(connection: Connection, migrations: Migrations = MIGRATIONS, newest:
     connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
     connection.execute("PRAGMA cache_size = -32000")
     if number < newest:
-        backup_beside(connection, _beside(connection.path, number))
-        with connection.atomic():
-            migrations.apply(connection.database)
+        backup_beside(connection, kept := _beside(connection.path, number))
+        try:
+            with connection.atomic():
+                migrations.apply(connection.database)
+        except BaseException:
+            # The store is what the copy is.
+            _remove(kept)
+            raise
 
 
 def bring_up(path: Path) -> Path | None:
@@ -152,13 +158,24 @@ def _beside(path: Path, number: int) -> Path:
 
 
 def backup_beside(connection: Connection, target: Path) -> None:
-    """Copy an open store to a new file; one that is there from an earlier try is written again."""
+    """Copy an open store to a new file, of which nothing is left where that fails; one from an earlier try is written again."""
     copy = create_file(target)
     try:
         with Faults(target):
             connection.raw.backup(copy.raw)
-    finally:
+    except BaseException:
         copy.raw.close()
+        _remove(target)
+        raise
+    copy.raw.close()
+
+
+def _remove(copy: Path) -> None:
+    """Take a copy of a store away that nobody needs: it may be what fills the disk."""
+    for end in ("", "-journal"):
+        # The reason is told already.
+        with suppress(OSError):
+            copy.with_name(copy.name + end).unlink(missing_ok=True)
 
 
 def due(connection: Connection, number: int = SCHEMA) -> list[str]:

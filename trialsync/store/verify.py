@@ -18,6 +18,7 @@ from trialsync.store.baseline_problems import baseline_problems
 from trialsync.store.connection import RESTORE_HINT, Connection, check_version, connect
 from trialsync.store.evidence import WRONG_VALUES, Alone, evident_problems
 from trialsync.store.older import WITH_BASELINES, WITH_COUNTS, WITH_HISTORY, older_problems, rows_of_version, see_as_newest
+from trialsync.store.reader import Counts
 from trialsync.store.seal import (
     CHANGE_COLUMNS,
     OCCASION_COLUMNS,
@@ -89,13 +90,10 @@ def notes(path: Path) -> list[str]:
 
     Raises StoreMissing, StoreForeign, StoreTooNew, StoreDamaged.
     """
-    connection = connect(path, writable=False)
-    try:
-        number = check_version(connection, schema.SCHEMA)
+    with _looked_at(path) as (connection, number):
         found = []
         if number < schema.SCHEMA:
             found.append(f"it is of schema {number}; opening it brings it to {schema.SCHEMA}, after a backup beside it")
-        see_as_newest(connection, number)
         older = connection.value("SELECT count(*) FROM versions WHERE number > 1 AND rule < ?", (RULE,))
         if older:
             found.append(
@@ -103,6 +101,25 @@ def notes(path: Path) -> list[str]:
                 "trialsync rebuild makes them anew"
             )
         return found
+
+
+def counts(path: Path) -> Counts:
+    """Return how much a store holds, of an older schema too, which stays as it is.
+
+    Raises StoreMissing, StoreForeign, StoreTooNew, StoreDamaged.
+    """
+    with _looked_at(path) as (connection, _):
+        return Counts(*(connection.value(f"SELECT count(*) FROM {table}") for table in ("studies", "versions", "changes")))
+
+
+@contextmanager
+def _looked_at(path: Path) -> Iterator[tuple[Connection, int]]:
+    """Open a store as it is for today's questions; give the connection and the schema's number."""
+    connection = connect(path, writable=False)
+    try:
+        number = check_version(connection, schema.SCHEMA)
+        see_as_newest(connection, number)
+        yield connection, number
     finally:
         connection.raw.close()
 
