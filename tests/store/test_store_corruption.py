@@ -330,3 +330,35 @@ def test_what_is_sealed_anew_is_found_by_replaying_the_log(alter: Callable[[sqli
         alter(raw, number, version)
         reseal(raw)
     assert verify(world.store) == ["NCT00000001 version 2: the log's rows do not lead to it from the version before"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("UPDATE baselines SET rows = '1'", "are not what any trialsync writes"),
+        ("UPDATE baselines SET rows = 'null'", "are not what any trialsync writes"),
+        ("UPDATE baselines SET rows = '{\"a\": 7}'", "are not what any trialsync writes"),
+        ("UPDATE versions SET origin = 'hearsay'", "versions have an origin that there is not"),
+        ("UPDATE changes SET tier = 'gossip'", "rows of the log have a kind, a tier or a maker that there is not"),
+        ("UPDATE changes SET study_id = NULL", "rows of the log are filed under another study or origin than their version's"),
+        ("UPDATE changes SET date = 'someday', study_id = 2", "rows of the log are filed under another study or origin"),
+    ],
+)
+def test_values_that_nobody_wrote_are_told_under_fitting_seals(patient: Patient, sql: str, told: str) -> None:
+    """What can't be read though its seal fits is damage to verify, and to each command a sentence or nothing at all."""
+    patient.put(patient.content)
+    with closing(sqlite3.connect(patient.store)) as raw, raw:
+        raw.execute(sql)
+        reseal(raw)
+    ran = patient.run("verify")
+    assert ran.code == 6
+    assert told in ran.err
+    patient.reads()
+    for command in (
+        ("changes", "--format", "table", "--limit", "0"),
+        ("rebuild", "--dry-run"),
+        ("export", "log.csv"),
+        ("rebuild",),
+        ("sync",),
+    ):
+        patient.run(*command)

@@ -45,8 +45,9 @@ _CHANGES: Final = (
 _BASELINE: Final = (
     f"SELECT {ID}, f.name, {ITEM}, NULL, 1, iif({ID} BETWEEN v.first_change AND v.last_change, NULL, v.date), NULL, {TIER}, "
     "NULL, NULL, NULL FROM baselines b CROSS JOIN versions v ON v.id = b.version_id "
-    # What is no JSON is noticed by its absence.
-    f"CROSS JOIN json_each(iif(json_valid(b.rows), b.rows, '[]')) j CROSS JOIN fields f ON f.id = {FIELD_ID} WHERE b.version_id = ?"
+    # What is no array in JSON is noticed by its absence.
+    "CROSS JOIN json_each(iif(b.rows LIKE '[%' AND json_valid(b.rows), b.rows, '[]')) j "
+    f"CROSS JOIN fields f ON f.id = {FIELD_ID} WHERE b.version_id = ?"
 )
 
 STORED: Final = {

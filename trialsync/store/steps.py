@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trialsync.model import Origin
 from trialsync.store import contents
+from trialsync.store.rows import sound
 from trialsync.study import record
 from trialsync.study.seam import changes_between
 
@@ -46,10 +47,11 @@ def steps(connection: Connection, nct_id: str) -> Iterator[Step]:
     A version is compared with the one before. What was polled or imported after an earlier poll or import stays compared with that one,
     though versions of the registry's history may have been filled in between: its changes were told when it was seen, and are never
     rewritten. A study that was withheld is compared with its last open version when it comes back, likewise the last that was polled or
-    imported. Raises StoreDamaged for a content that can't be read.
+    imported. Raises StoreDamaged for a version that can't be read.
     """
     rows = "SELECT id, date, origin, rule FROM versions WHERE nct_id = ? ORDER BY number"
-    yield from steps_of(list(connection.rows(rows, (nct_id,))), contents.studies_from_first(connection, nct_id))
+    with sound(f"a version of {nct_id}"):
+        yield from steps_of(list(connection.rows(rows, (nct_id,))), contents.studies_from_first(connection, nct_id))
 
 
 def steps_of(rows: Iterable[tuple[Any, ...]], studies: Iterable[tuple[int, Study]]) -> Iterator[Step]:

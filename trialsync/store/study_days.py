@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from trialsync.errors import StoreDamaged
+from trialsync.store.connection import RESTORE_HINT
 from trialsync.store.ranges import Range
 from trialsync.store.search import Search
 from trialsync.study.nct_set import NctSet
@@ -42,7 +44,8 @@ def study_days(
     """Return the first ``limit`` rows that a filter wants, by study and day, and whatever else belongs to these days: never half a day.
 
     Behind a cursor (``after``, oldest first) the rows go on by id as far as the last day's own rows follow each other, so that who reads on
-    from ``last`` gets each row once; rows of the same day that were recorded later come later. Raises BadFilter, UnknownWatch.
+    from ``last`` gets each row once; rows of the same day that were recorded later come later. Raises BadFilter, UnknownWatch,
+    StoreDamaged.
     """
     by_cursor = after is not None and not newest_first
     search = Search(connection, wanted, Range(after, up_to, newest_first), keep=True)
@@ -71,7 +74,7 @@ def study_days_in_blocks(
 ) -> Iterator[StudyDays]:
     """Yield all the rows that a filter wants, by study and day, those first met in ``size`` rows together, so that memory holds no more.
 
-    Each day is whole, and stands where the first of its rows does. Raises BadFilter, UnknownWatch.
+    Each day is whole, and stands where the first of its rows does. Raises BadFilter, UnknownWatch, StoreDamaged.
     """
     within = Range(after, newest_first=newest_first)
     search = Search(connection, wanted, within, many=True, keep=True)
@@ -87,7 +90,7 @@ def study_days_in_blocks(
 
 
 def _whole(connection: Connection, wanted: ChangeFilter, within: Range, search: Search, days: Iterable[Key]) -> dict[Key, list[int]]:
-    """Return all the rows of these days that the filter wants, the days in their order."""
+    """Return all the rows of these days that the filter wants, the days in their order; raise StoreDamaged where a day has none."""
     whole: dict[Key, list[int]] = {key: [] for key in days}
     if wanted.baseline:
         for nct_id, date in whole:
@@ -96,4 +99,7 @@ def _whole(connection: Connection, wanted: ChangeFilter, within: Range, search: 
     else:
         for number, nct_id, date in search.days(whole):
             whole[nct_id, date].append(number)
+    for (nct_id, date), ids in whole.items():
+        if not ids:
+            raise StoreDamaged(f"{connection.path} is damaged: what it says of {nct_id} on {date} is filed elsewhere", hint=RESTORE_HINT)
     return whole

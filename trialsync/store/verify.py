@@ -333,6 +333,10 @@ _MISCOUNTED_FACTS: Final = """
 _COUNTED: Final = (
     ("rows of the log lack a kind, a tier or a date", """
         SELECT count(*) FROM changes WHERE kind IS NULL OR tier IS NULL OR date IS NULL"""),
+    ("rows of the log have a kind, a tier or a maker that there is not", """
+        SELECT count(*) FROM changes WHERE kind NOT IN ('added', 'removed', 'changed')
+        OR tier NOT IN ('headline', 'detail', 'housekeeping') OR "by" NOT IN ('sponsor', 'registry')"""),
+    ("versions have an origin that there is not", "SELECT count(*) FROM versions WHERE origin NOT IN ('poll', 'import', 'history')"),
     ("fields have a tier, or a maker, that there is not", """
         SELECT count(*) FROM fields
         WHERE tier NOT IN ('headline', 'detail', 'housekeeping') OR coalesce("by", 'registry') <> 'registry'"""),
