@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from trialsync.model import By, Ended, Slice, Watch
+from trialsync.model import By, Ended, Kind, Slice, Watch
 from trialsync.registry import query
 from trialsync.sync.moved import SLICE_STUDIES, can_be_narrowed, due, plan
 from trialsync.sync.poll import Policy
@@ -229,6 +229,27 @@ def test_a_former_member_stays_followed(tmp_path: Path) -> None:
     assert rows[("status.whyStopped", "added")] == DAYS[2]
     assert {load for (path, _), load in rows.items() if path.startswith("locations")} <= set(DAYS[3:])
     assert any(path.startswith("locations") for path, _ in rows)
+
+
+@pytest.mark.parametrize("undated", [False, True])
+def test_who_is_removed_and_comes_back_is_told_however_the_watch_is_walked(tmp_path: Path, *, undated: bool) -> None:
+    """A member that the registry removes is in a large watch no more, and joins it again when it comes back, as by whole walks."""
+    day: dict[str, Any] = {"statusModule__studyFirstPostDateStruct": None} if undated else {}
+    first = [study(7, **day), *(study(number) for number in range(10, 30))]
+    told = []
+    for policy, name in ((WHOLE, "whole.db"), (MOVED, "moved.db")):
+        world = World(tmp_path, publish(first, ["NCT00000007"], [], [], [], [], [study(7, DAYS[6], **day)]), name)
+        world.poll(OPEN, policy=policy)
+        for _ in DAYS[2:]:
+            world.next(OPEN, policy=policy)
+        with world.writer() as writer:
+            assert "NCT00000007" not in writer.members("open")
+        world.next(OPEN, policy=policy)
+        told.append([(row.path, row.kind, row.after) for row in world.log(fields=("registry.presence", "watch.open"))])
+        with world.writer() as writer:
+            assert "NCT00000007" in writer.members("open")
+    assert told[0] == told[1]
+    assert told[0][-1] == ("watch.open", Kind.ADDED, True)
 
 
 @pytest.mark.parametrize("undated", [False, True])

@@ -147,7 +147,8 @@ def follow_up(
         leaving = leaving - _still_matching(watch, leaving, registry, receiver, load)
     found.gone = [nct_id for nct_id in found.gone if nct_id not in unknown]
     _note_aliases(unseen, receiver, load)
-    _conclude(watch, unseen, found, leaving, missing, receiver, load)
+    # A member that was missed on the load before is looked up with those that left: it is one of the watch until it is gone for certain.
+    _conclude(watch, unseen, found, leaving, [*missing, *members.intersection(former)], receiver, load)
     return True
 
 
