@@ -340,6 +340,7 @@ def test_what_is_sealed_anew_is_found_by_replaying_the_log(alter: Callable[[sqli
         ("UPDATE baselines SET rows = '{\"a\": 7}'", "are not what any trialsync writes"),
         ("UPDATE versions SET origin = 'hearsay'", "versions have an origin that there is not"),
         ("UPDATE changes SET tier = 'gossip'", "rows of the log have a kind, a tier or a maker that there is not"),
+        ("UPDATE sqlite_sequence SET seq = 'many' WHERE name = 'changes'", "the count of the log's ids holds what no trialsync wrote"),
         ("UPDATE changes SET study_id = NULL", "rows of the log are filed under another study or origin than their version's"),
         ("UPDATE changes SET date = 'someday', study_id = 2", "rows of the log are filed under another study or origin"),
     ],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trialsync.model import Tier
 from trialsync.store.baselines import SITES, unpacked
+from trialsync.store.rows import last_change
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
@@ -19,7 +20,7 @@ _SIDE_BY_SIDE: Final = "SELECT b.id, v.number, b.rows FROM baselines b LEFT JOIN
 def baseline_problems(connection: Connection) -> Iterator[str]:
     """Yield what is wrong with the rows of ``baselines``, each named by its id."""
     fields = dict(connection.rows("SELECT id, name FROM fields"))
-    last = connection.value("SELECT seq FROM sqlite_sequence WHERE name = 'changes'") or 0
+    last = last_change(connection)
     end = 0
     for number, version, rows in connection.rows(_SIDE_BY_SIDE):
         where = f"the baseline rows from {number} on"

@@ -215,7 +215,7 @@ class Reader:
 
     def last_id(self) -> int:
         """Return the id of the last change ever recorded, 0 before the first: the cursor at the log's end."""
-        return int(self._db.value("SELECT seq FROM sqlite_sequence WHERE name = 'changes'") or 0)
+        return rows.last_change(self._db)
 
     def check_cursor(self, after: int) -> None:
         """Raise BadFilter for a cursor that this log never gave out."""

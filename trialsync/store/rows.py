@@ -56,6 +56,14 @@ def count(connection: Connection, table: str) -> int:
     return int(connection.value(f"SELECT max(id) FROM {table}") or 0)  # noqa: S608 - one of two tables of ours
 
 
+def last_change(connection: Connection) -> int:
+    """Return the id of the last change ever recorded, 0 before the first. Raises StoreDamaged."""
+    found = connection.value("SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
+    # SQLite's own table takes any value.
+    with sound("the count of the log's ids"):
+        return int(found or 0)
+
+
 def headline_columns(study: Study) -> dict[str, Any]:
     """Return the columns of a study's row that its latest version fills: one source for those who write and those who check."""
     enrollment = record.enrollment(study)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from trialsync.errors import STOPPED
 from trialsync.model import instant
 from trialsync.store.lock import Holder, writing_now
-from trialsync.store.rows import POLL_COLUMNS, count, poll
+from trialsync.store.rows import POLL_COLUMNS, count, last_change, poll
 from trialsync.store.sightings import seen
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def standing(connection: Connection) -> Standing:
         heard=poll(heard) if heard else None,
         studies=count(connection, "studies"),
         versions=count(connection, "versions"),
-        last_id=int(connection.value("SELECT seq FROM sqlite_sequence WHERE name = 'changes'") or 0),
+        last_id=last_change(connection),
         watches={
             name: _watch(connection, name, since, members)
             for name, since, members in list(connection.rows("SELECT name, since, members FROM watches ORDER BY name"))

@@ -13,7 +13,7 @@ from trialsync.model import Origin, Presence
 from trialsync.store import codec, contents
 from trialsync.store.baselines import SITES, in_runs
 from trialsync.store.page import Pages
-from trialsync.store.rows import VERSION_COLUMNS, Known, headline_columns, sound, version
+from trialsync.store.rows import VERSION_COLUMNS, Known, headline_columns, last_change, sound, version
 from trialsync.store.seal import OCCASION_COLUMNS, seal, seal_version, version_columns
 from trialsync.store.seal import VERSION_COLUMNS as VERSION_SEALED
 from trialsync.store.wording import wording
@@ -43,7 +43,7 @@ class StudyWriter(Pages):
         self._fields: dict[str, tuple[int, str]] = {
             name: (number, tier) for number, name, tier in self._db.rows("SELECT id, name, tier FROM fields")
         }
-        self._last_id: int = self._db.value("SELECT seq FROM sqlite_sequence WHERE name = 'changes'") or 0
+        self._last_id = last_change(self._db)
 
     def _drop(self) -> None:
         super()._drop()
