@@ -224,6 +224,8 @@ def test_an_export_broken_off_leaves_what_was_there(cli: Terminal, demo: Path) -
     ("arguments", "says"),
     [
         (["rows.txt"], "does not say its format"),
+        (["-", "--format", "csv"], "trialsync changes --format csv prints the log"),
+        (["-", "--format", "page"], "an export is a file"),
         (["rows.csv", "--what", "versions", "--kind", "added"], "--kind chooses changes, not versions"),
         (["rows.csv", "--as-of", "2026-05-01"], "--as-of has no meaning for changes"),
         (["nowhere/rows.csv"], "can't be written"),

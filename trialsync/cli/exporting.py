@@ -103,6 +103,8 @@ def export_(
         return
     if path is None:
         raise UsageError("the file to write is missing", hint="trialsync export changes.csv")
+    if str(path) == "-":
+        raise UsageError("an export is a file, with a manifest beside it", hint="trialsync changes --format csv prints the log")
     if form == PAGE:
         _pages(app, path, asked, fresh=fresh, others={"--what": what, "--as-of": as_of, "--contacts": contacts})
         return
