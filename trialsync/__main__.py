@@ -1,14 +1,13 @@
-"""The program, as ``trialsync`` and as ``python -m trialsync``: the command line, and an end in peace while that is still being loaded."""
+"""The program, as ``trialsync`` and as ``python -m trialsync``: the command line, and an end in peace while that is still being loaded.
+
+Little is imported here, not even what names types: until the key is answered, pressing it ends in Python's own way.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 _INTERRUPTED = 130
 
@@ -26,7 +25,7 @@ def main() -> None:
     command_line()
 
 
-def _end(_signal: int, _frame: FrameType | None) -> None:
+def _end(_signal: int, _frame: object) -> None:
     """End at once. An exception might be lost on its way through what is being loaded, and nothing is open yet that would want closing."""
     with suppress(OSError):
         os.write(2, b"interrupted\n")

@@ -117,3 +117,9 @@ def test_asking_the_store_loads_little(cli: Terminal, command: list[str]) -> Non
     loaded = set(ran.stderr.splitlines()[-1].split())
     assert {"trialsync", "click"} <= loaded
     assert not loaded & {"deepdiff", "structlog", "httpx", "asyncio", "starlette", "apscheduler", "stamina"}
+
+
+def test_the_key_is_answered_before_much_is_loaded() -> None:
+    """What answers Ctrl-C is there before Python's modules for types and patterns are, which take most of the time until then."""
+    loaded = "import sys; before = set(sys.modules); import trialsync.__main__; print({'re', 'typing'} & set(sys.modules) - before)"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "set()\n"  # noqa: S603
