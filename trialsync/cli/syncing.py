@@ -122,6 +122,8 @@ def report(watch: Watch, outcome: Outcome, *, quiet: bool, program: str) -> int:
         say(f"{watch.name}: nothing new, still load {row.load}")
     elif row.ended is not Ended.FAILED:
         say(f"{watch.name}: {confirmed(row, loads=[outcome.previous_load] if outcome.previous_load else [])}")
+        if not row.whole:
+            say(f"  the others are looked at in turn: {program} watches says since which load all were")
     say_some(outcome.notes)
     say_some([f"skipped: {sentence}" for sentence in outcome.skipped])
     if row.new and row.new == row.studies and not row.changes:
