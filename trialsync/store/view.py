@@ -16,10 +16,12 @@ DATED_OR_NUMBERED: Final = f"""CASE
 """The same; a version that is known by the registry's history alone by its number there."""
 
 
-def change_log(since: str) -> str:
-    """Return the view ``change_log`` of the first three schemas; ``since`` is the SQL of what its ``ref`` says behind the ``@``."""
+def _statement(since: str, joins: str, **columns: str) -> str:
+    """Return the statement for rows of ``changes c``; ``since`` is the SQL of what a row's ``ref`` says behind the ``@``.
+
+    ``columns`` are the SQL of date, kind, tier and baseline.
+    """
     return f"""
-    CREATE VIEW change_log AS
     SELECT
         c.id AS id,
         s.nct_id || '@' || {since}
@@ -30,7 +32,7 @@ def change_log(since: str) -> str:
         s.sponsor AS sponsor,
         v.number AS version,
         v.registry_version AS registry_version,
-        coalesce(c.date, v.date) AS date,
+        {columns["date"]} AS date,
         CASE WHEN o.change_id IS NULL THEN v.not_before ELSE o.not_before END AS not_before,
         coalesce(o.load, v.load) AS load,
         CASE WHEN o.change_id IS NULL THEN v.posted ELSE o.posted END AS posted,
@@ -39,58 +41,38 @@ def change_log(since: str) -> str:
         f.name AS field,
         c.item AS item,
         c.attribute AS attribute,
-        coalesce(c.kind, 'added') AS kind,
-        coalesce(c.tier, f.tier) AS tier,
+        {columns["kind"]} AS kind,
+        {columns["tier"]} AS tier,
         c.before AS before,
         c.after AS after,
-        c.baseline AS baseline,
+        {columns["baseline"]} AS baseline,
         c."by" AS "by",
         coalesce(o.origin, v.origin) AS origin,
         (SELECT coalesce(json_group_array(json(x.json)), '[]') FROM change_facts x WHERE x.change_id = c.id) AS facts,
         'https://clinicaltrials.gov/study/' || s.nct_id AS url
     FROM changes c
-    JOIN versions v ON v.id = c.version_id
+    {joins}
+    LEFT JOIN occasions o ON o.change_id = c.id
+    """  # noqa: S608 - put together from constants of ours
+
+
+def change_log(since: str) -> str:
+    """Return the view ``change_log`` of the first three schemas; ``since`` is the SQL of what its ``ref`` says behind the ``@``.
+
+    Baseline rows stood in ``changes`` with the others then, and left date, kind and tier to their version and field.
+    """
+    joins = """JOIN versions v ON v.id = c.version_id
     JOIN studies s ON s.nct_id = v.nct_id
-    JOIN fields f ON f.id = c.field_id
-    LEFT JOIN occasions o ON o.change_id = c.id
-    """  # noqa: S608 - put together from constants of ours
+    JOIN fields f ON f.id = c.field_id"""
+    date, kind, tier = "coalesce(c.date, v.date)", "coalesce(c.kind, 'added')", "coalesce(c.tier, f.tier)"
+    return f"\n    CREATE VIEW change_log AS{_statement(since, joins, date=date, kind=kind, tier=tier, baseline='c.baseline')}"
 
 
-HAPPENED: Final = f"""
-    SELECT
-        c.id AS id,
-        s.nct_id || '@' || {DATED_OR_NUMBERED}
-            || '#' || f.name || coalesce('.' || replace(replace(c.item, '%', '%25'), '.', '%2E'), '') || coalesce('.' || c.attribute, '')
-            AS ref,
-        s.nct_id AS nct_id,
-        s.title AS title,
-        s.sponsor AS sponsor,
-        v.number AS version,
-        v.registry_version AS registry_version,
-        c.date AS date,
-        CASE WHEN o.change_id IS NULL THEN v.not_before ELSE o.not_before END AS not_before,
-        coalesce(o.load, v.load) AS load,
-        CASE WHEN o.change_id IS NULL THEN v.posted ELSE o.posted END AS posted,
-        coalesce(o.seen, v.seen) AS seen,
-        f.name || coalesce('.' || c.item, '') || coalesce('.' || c.attribute, '') AS path,
-        f.name AS field,
-        c.item AS item,
-        c.attribute AS attribute,
-        c.kind AS kind,
-        c.tier AS tier,
-        c.before AS before,
-        c.after AS after,
-        0 AS baseline,
-        c."by" AS "by",
-        coalesce(o.origin, v.origin) AS origin,
-        (SELECT coalesce(json_group_array(json(x.json)), '[]') FROM change_facts x WHERE x.change_id = c.id) AS facts,
-        'https://clinicaltrials.gov/study/' || s.nct_id AS url
-    FROM changes c
-    LEFT JOIN versions v ON v.id = c.version_id
+_TO_EACH: Final = """LEFT JOIN versions v ON v.id = c.version_id
     LEFT JOIN studies s ON s.id = c.study_id
-    LEFT JOIN fields f ON f.id = c.field_id
-    LEFT JOIN occasions o ON o.change_id = c.id
-    """  # noqa: S608 - put together from constants of ours
+    LEFT JOIN fields f ON f.id = c.field_id"""
+
+HAPPENED: Final = _statement(DATED_OR_NUMBERED, _TO_EACH, date="c.date", kind="c.kind", tier="c.tier", baseline="0")
 """The statement for the rows of the log that happened.
 
 Each has a version, a study and a field: SQLite is told to begin with the row, unless a condition names one of these, and to leave out what
