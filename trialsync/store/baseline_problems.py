@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from trialsync.store.connection import Connection
 
+_TIER: Final = 2
 _TIERS: Final = frozenset(tier.value for tier in Tier)
 _SIDE_BY_SIDE: Final = "SELECT b.id, v.number, b.rows FROM baselines b LEFT JOIN versions v ON v.id = b.version_id ORDER BY b.id"
 
@@ -33,7 +34,7 @@ def baseline_problems(connection: Connection) -> Iterator[str]:
             yield f"{where} are not what any trialsync writes"
             end = max(end, number)
             continue
-        if not all(_is_sound(row, fields, SITES in fields.values()) for row in found):
+        if not all(_is_sound(row, fields, has_sites=SITES in fields.values()) for row in found):
             yield f"{where} are of a field, or a tier, that there is not"
         end = max(end, number + len(found) - 1)
         if end > last:
@@ -42,8 +43,5 @@ def baseline_problems(connection: Connection) -> Iterator[str]:
             yield f"{where} have ids that rows of the log have"
 
 
-def _is_sound(row: Sequence[Any], fields: Container[int], has_sites: bool) -> bool:  # noqa: FBT001 - a word would say no more
+def _is_sound(row: Sequence[Any], fields: Container[int], *, has_sites: bool) -> bool:
     return (has_sites if row[0] is None else row[0] in fields) and (len(row) <= _TIER or row[_TIER] is None or row[_TIER] in _TIERS)
-
-
-_TIER: Final = 2

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BESIDE: Final = ("-wal", "-shm")
 _MOST_PROBLEMS: Final = 100
 _PAGES_AT_ONCE: Final = 1 << 10
+"""So many pages are copied before it is said how far a copy is: a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)

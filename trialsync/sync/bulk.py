@@ -50,6 +50,7 @@ LARGEST: Final = 1 << 26
 
 
 _PARTS_AT_ONCE: Final = 16
+"""Of so many parts of a watch the studies are looked up together: each look goes through the whole watch."""
 
 
 @dataclass(frozen=True, slots=True)
